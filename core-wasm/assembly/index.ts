@@ -1,0 +1,163 @@
+// Everything that crosses the edge: numbers only. Positions, versions, sequences, times and log offsets are f64
+// (below 2^53); addresses and sizes are u32. server/core/core.ts is the other side.
+import { allocate, memoryInit, memoryUsed as used, release } from "./memory";
+import { crc32c as crc, crc32cInit } from "./crc32c";
+import { hash, hashHigh, hashInit, hashLow } from "./hash";
+import {
+  partitionHash as hashOfKey, uuidInit, uuidParse, uuidV5, uuidWrite,
+} from "./uuid";
+import { utf8Valid as isUtf8 } from "./utf8";
+import { requestInit, requestKey, requests, results } from "./request";
+import {
+  append as appendTransaction, failedIndex, failedPosition, failedVersion, neededSize, repeatIsPending, resultPosition,
+  resultRecordedAt, sequencerInit,
+} from "./sequencer";
+import { streamCount as countStreams, partitionOf, tablesInit } from "./tables";
+import {
+  batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle, batchSynced, durableOffset, durablePosition, fillLength,
+  flightLength, flightPtr, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
+} from "./batch";
+import { cacheBytes as bytesInCache, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize } from "./cache";
+import {
+  viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
+  viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
+} from "./event";
+import {
+  APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax,
+} from "./resp";
+import { scanAt, scanEnd, scanNeeded, scanRun, scanStop, scanTail } from "./scan";
+import {
+  findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
+  replayPosition, replayRecordedAt,
+} from "./replay";
+
+export { allocate, release };
+export { uuidParse, uuidV5, uuidWrite };
+export { batchSeal, batchSettle, batchSynced, cacheLoaded };
+export { APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax };
+export { eventPosition, partitionSequence, scanOpenPartition, scanOpenStream, showEvent, streamKeyOf, streamVersion } from "./scan";
+export { scanRun };
+export { replayFrames, zeroBytes } from "./replay";
+
+/** The first call: memory's limit, partitions, the cache's and the batch's bytes, and the store's 16-byte secret. */
+export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, batchBytesMax: u32): void {
+  memoryInit(<usize>memoryBytesMax);
+  crc32cInit();
+  uuidInit();
+  tablesInit(partitions);
+  requestInit();
+  sequencerInit();
+  cacheInit(cacheBytesMax);
+  batchInit(batchBytesMax);
+}
+
+/** Takes the store's secret: before anything is hashed. */
+export function setSecret(secretPtr: usize): void {
+  hashInit(secretPtr);
+}
+
+export function memoryUsed(): f64 {
+  return <f64>used();
+}
+
+export function crc32c(start: u32, ptr: usize, size: usize): u32 {
+  return crc(start, ptr, size);
+}
+
+/** SipHash-2-4 of bytes, its first 96 bits written to `out`: for its test. */
+export function hash96(out: usize, ptr: usize, size: usize): void {
+  hash(ptr, size);
+  store<u64>(out, hashLow);
+  store<u32>(out, hashHigh, 8);
+}
+
+export function partitionHash(key: usize): u32 {
+  return hashOfKey(key);
+}
+
+export function utf8Valid(ptr: usize, size: usize): bool {
+  return isUtf8(ptr, size);
+}
+
+// ── append ────────────────────────────────────────────────────────────────────────────────────────
+
+export function requestsPtr(): usize { return requests; }
+export function requestKeyPtr(): usize { return requestKey; }
+export function resultsPtr(): usize { return results; }
+export function append(count: u32, hasKey: bool, nowMs: f64): i32 { return appendTransaction(count, hasKey, <u64>nowMs); }
+export function getFailedIndex(): u32 { return failedIndex; }
+export function getFailedVersion(): f64 { return <f64>failedVersion; }
+export function getFailedPosition(): f64 { return <f64>failedPosition; }
+export function getNeededSize(): u32 { return <u32>neededSize; }
+export function segmentLacksRoom(size: u32): bool { return lacksRoom(size); }
+export function getResultPosition(): f64 { return <f64>resultPosition; }
+export function getResultRecordedAt(): f64 { return <f64>resultRecordedAt; }
+export function getRepeatIsPending(): bool { return repeatIsPending; }
+
+// ── the log's end ─────────────────────────────────────────────────────────────────────────────────
+
+export function resumeLog(offset: f64, crc: u32, position: f64, recordedAt: f64): void {
+  batchResume(<u64>offset, crc, <u64>position, <u64>recordedAt);
+}
+export function enterSegment(offset: f64, end: f64): void { batchEnterSegment(<u64>offset, <u64>end); }
+export function addClaim(kind: u32, nowMs: f64): bool { return batchAddClaim(kind, <u64>nowMs); }
+export function getFillLength(): u32 { return <u32>fillLength; }
+export function getFlightPtr(): usize { return flightPtr; }
+export function getFlightLength(): u32 { return <u32>flightLength; }
+export function getLogOffset(): f64 { return <f64>logOffset; }
+export function getPreviousCrc(): u32 { return previousCrc; }
+export function getDurableOffset(): f64 { return <f64>durableOffset; }
+export function getDurablePosition(): f64 { return <f64>durablePosition; }
+export function getNextPosition(): f64 { return <f64>nextPosition; }
+export function getLastRecordedAt(): f64 { return <f64>lastRecordedAt; }
+
+// ── reads ─────────────────────────────────────────────────────────────────────────────────────────
+
+export function streamCount(): u32 { return countStreams(); }
+export function getMissedOffset(): f64 { return <f64>missedOffset; }
+export function getMissedSize(): u32 { return <u32>missedSize; }
+export function getMissedPtr(): usize { return missedPtr; }
+export function cacheBytes(): f64 { return <f64>bytesInCache(); }
+export function getScanAt(): u32 { return scanAt; }
+export function getScanEnd(): u32 { return scanEnd; }
+export function getScanStop(): u32 { return scanStop; }
+export function getScanTail(): usize { return scanTail; }
+export function getScanNeeded(): u32 { return <u32>scanNeeded; }
+
+//   view fields   0 position f64 │ 8 recordedAt │ 16 sequence │ 24 version │ 32 timestamp │ 40 partition u32
+//                 44 event id ptr │ 48 transaction id ptr │ 52 key ptr │ 56 stream ptr, size │ 64 name │ 72 payload │ 80 metadata
+const fields: usize = memory.data(88, 8);
+
+/** Writes the fields of the shown event to a fixed place, which is returned. */
+export function viewFields(): usize {
+  store<f64>(fields, <f64>viewPosition());
+  store<f64>(fields, <f64>viewRecordedAt(), 8);
+  store<f64>(fields, <f64>viewSequence, 16);
+  store<f64>(fields, <f64>viewVersion, 24);
+  store<f64>(fields, <f64>viewTimestamp, 32);
+  store<u32>(fields, partitionOf(viewHash), 40);
+  store<u32>(fields, <u32>viewEventId, 44);
+  store<u32>(fields, <u32>viewTransactionId, 48);
+  store<u32>(fields, <u32>viewKey(), 52);
+  store<u32>(fields, <u32>viewStream, 56);
+  store<u32>(fields, <u32>viewStreamSize, 60);
+  store<u32>(fields, <u32>viewName, 64);
+  store<u32>(fields, <u32>viewNameSize, 68);
+  store<u32>(fields, <u32>viewPayload, 72);
+  store<u32>(fields, <u32>viewPayloadSize, 76);
+  store<u32>(fields, <u32>viewMetadata, 80);
+  store<u32>(fields, <u32>viewMetadataSize, 84);
+  return fields;
+}
+
+// ── replay ────────────────────────────────────────────────────────────────────────────────────────
+
+export function replayEnter(offset: f64, crc: u32, position: f64): void { enterReplay(<u64>offset, crc, <u64>position); }
+export function findClaims(ptr: usize, size: u32, offset: f64): u32 { return <u32>searchClaims(ptr, size, <u64>offset); }
+export function getReplayOffset(): f64 { return <f64>replayOffset; }
+export function getReplayCrc(): u32 { return replayCrc; }
+export function getReplayPosition(): f64 { return <f64>replayPosition; }
+export function getReplayRecordedAt(): f64 { return <f64>replayRecordedAt; }
+export function getReplayNeeded(): u32 { return <u32>replayNeeded; }
+export function getReplayClaim(): f64 { return <f64>replayClaim; }
+export function getReplayLastKind(): u32 { return replayLastKind; }

@@ -1,0 +1,141 @@
+// Reading the log back: at a start, to rebuild the tables and to find where the log ends; and for `verify`.
+// The rule of recovery itself is in server/log/local/recovery.ts; here is what it asks of the bytes.
+import {
+  FRAME_ALIGNMENT, FRAME_COUNT, FRAME_CRC, FRAME_DURABLE_DISTANCE, FRAME_HEAD_SIZE, FRAME_KIND, FRAME_PREVIOUS_CRC,
+  KIND_END, KIND_EVENTS, KIND_MARK, KIND_MAY_SKIP, frameHeadLength, frameIsWhole, framePosition, frameRecordedAt, frameSpan,
+} from "./frame";
+import {
+  viewClear, viewEnd, viewEvent, viewEventId, viewExplicitKey, viewHash, viewSequence, viewStream, viewStreamSize, viewVersion,
+} from "./event";
+import { hash, hashHigh, hashLow } from "./hash";
+import { UUID_SIZE } from "./uuid";
+import {
+  eventIdFind, eventInsert, partitionNextSequence, partitionOf, streamFind, streamHash, streamInsert, streamNextVersion,
+  tablesReserve,
+} from "./tables";
+
+/** What follows is no whole frame: an empty or a torn place. */
+export const REPLAY_STOPPED: i32 = 0;
+/** A frame reaches over the window's end; it has `replayNeeded` bytes. */
+export const REPLAY_NEEDS_MORE: i32 = 1;
+/** A whole frame that does not follow from what is before it: another CRC, position, version or sequence. */
+export const REPLAY_MISFIT: i32 = 2;
+/** A frame of a kind that this version does not know and must not pass over. */
+export const REPLAY_UNKNOWN_KIND: i32 = 3;
+/** Memory is at its limit. */
+export const REPLAY_NO_MEMORY: i32 = 4;
+
+/** Where replay stands: log offset of the next frame, CRC of the frame before it, numbers so far. */
+export let replayOffset: u64 = 0;
+export let replayCrc: u32 = 0;
+export let replayPosition: u64 = 0;
+export let replayRecordedAt: u64 = 0;
+/** Bytes of the frame that reaches over the window's end. */
+export let replayNeeded: usize = 0;
+/** Highest log offset that a frame claims to be synced below. */
+export let replayClaim: u64 = 0;
+/** Kind of the last frame taken. */
+export let replayLastKind: u32 = 0;
+
+/** Goes on at a segment's first frame, after the CRC and position that its header names. */
+export function replayEnter(offset: u64, crc: u32, position: u64): void {
+  replayOffset = offset;
+  replayCrc = crc;
+  replayPosition = position;
+}
+
+/** Takes the whole frames that follow one another from `ptr` on, which is at `replayOffset`. */
+export function replayFrames(ptr: usize, size: usize): i32 {
+  const end = ptr + size;
+  while (ptr + FRAME_HEAD_SIZE <= end) {
+    const length = frameHeadLength(ptr, replayOffset);
+    if (length == 0) return REPLAY_STOPPED;
+    if (ptr + length > end) {
+      replayNeeded = length;
+      return REPLAY_NEEDS_MORE;
+    }
+    if (!frameIsWhole(ptr)) return REPLAY_STOPPED;
+    const status = takeFrame(ptr, length);
+    if (status != REPLAY_STOPPED) return status;
+    ptr += frameSpan(length);
+  }
+  replayNeeded = FRAME_HEAD_SIZE;
+  return REPLAY_NEEDS_MORE;
+}
+
+function takeFrame(frame: usize, length: usize): i32 {
+  const count: u32 = load<u16>(frame, FRAME_COUNT);
+  const kind: u32 = load<u8>(frame, FRAME_KIND);
+  if (load<u32>(frame, FRAME_PREVIOUS_CRC) != replayCrc || framePosition(frame) != replayPosition) return REPLAY_MISFIT;
+  if (kind == KIND_EVENTS) {
+    if (count == 0) return REPLAY_MISFIT;
+    if (!tablesReserve(count)) return REPLAY_NO_MEMORY;
+    for (let i: u32 = 0; i < count; i++) {
+      viewEvent(frame, i);
+      if (!takeEvent(i)) return REPLAY_MISFIT;
+    }
+    if (viewEnd() != frame + length) return REPLAY_MISFIT;
+    viewClear();
+    replayPosition += count;
+  } else if (kind != KIND_MARK && kind != KIND_END && !(kind & KIND_MAY_SKIP)) {
+    return REPLAY_UNKNOWN_KIND;
+  }
+  replayClaim = max(replayClaim, replayOffset - load<u32>(frame, FRAME_DURABLE_DISTANCE));
+  replayOffset += frameSpan(length);
+  replayCrc = load<u32>(frame, FRAME_CRC);
+  replayRecordedAt = max(replayRecordedAt, frameRecordedAt(frame));
+  replayLastKind = kind;
+  return REPLAY_STOPPED;
+}
+
+/** Enters the shown event; false where its numbers are not the next ones. */
+function takeEvent(index: u32): bool {
+  hash(viewStream, viewStreamSize);
+  let entry = streamFind(hashLow, hashHigh);
+  if (entry == 0) entry = streamInsert(hashLow, hashHigh, viewExplicitKey, viewHash, viewVersion);
+  else if (streamNextVersion(entry) != viewVersion || streamHash(entry) != viewHash) return false;
+  const partition = partitionOf(viewHash);
+  if (partitionNextSequence(partition) != viewSequence) return false;
+  hash(viewEventId, UUID_SIZE);
+  if (eventIdFind(hashLow, hashHigh) != 0) return false;
+  eventInsert(entry, partition, hashLow, hashHigh, replayOffset, index);
+  return true;
+}
+
+/**
+ * Looks for frames at any multiple of 8, past damage too, and raises `replayClaim` to the highest claim. Returns
+ * how many bytes were searched: fewer than `size` where a frame reaches over the window's end, which then has
+ * `replayNeeded` bytes.
+ */
+export function findClaims(ptr: usize, size: usize, offset: u64): usize {
+  const end = ptr + size;
+  let at = ptr;
+  while (at + FRAME_HEAD_SIZE <= end) {
+    if (load<u32>(at) != 0) {
+      const length = frameHeadLength(at, offset + (at - ptr));
+      if (length != 0) {
+        if (at + length > end) {
+          replayNeeded = length;
+          return at - ptr;
+        }
+        if (frameIsWhole(at)) {
+          replayClaim = max(replayClaim, offset + (at - ptr) - load<u32>(at, FRAME_DURABLE_DISTANCE));
+          at += frameSpan(length);
+          continue;
+        }
+      }
+    }
+    at += FRAME_ALIGNMENT;
+  }
+  replayNeeded = 0;
+  return at - ptr;
+}
+
+/** How many bytes from `ptr` on are zero. */
+export function zeroBytes(ptr: usize, size: usize): usize {
+  let at = ptr;
+  const end = ptr + size;
+  while (at + 8 <= end && load<u64>(at) == 0) at += 8;
+  while (at < end && load<u8>(at) == 0) at++;
+  return at - ptr;
+}
