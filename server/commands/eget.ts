@@ -1,0 +1,49 @@
+/**
+ * EGET event_id [WITHPOSITION]
+ *
+ * Answers the event, or null.
+ */
+import type { Arguments } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import {
+  OPTION_WITHPOSITION,
+  type ParseContext,
+  parseEventId,
+  parseReadOptions,
+  type ReadOptions,
+} from "./options.ts";
+
+export interface EgetRequest extends ReadOptions {
+  /** Core address of the 16 bytes of the event id. */
+  eventIdAddress: number;
+}
+
+/** One for the process: a request is parsed and run within one turn. */
+const request: EgetRequest = {
+  eventIdAddress: 0,
+  keyAddress: null,
+  count: 0,
+  withPosition: false,
+};
+
+export function parseEget(args: Arguments, context: ParseContext): EgetRequest {
+  const { core } = context.store;
+  request.eventIdAddress = parseEventId(args, 1, core);
+  parseReadOptions(args, 2, core, OPTION_WITHPOSITION, request);
+  return request;
+}
+
+export const eget: Command<EgetRequest, EgetRequest> = {
+  name: "EGET",
+  kind: "read",
+  summary: "Get an event by its id.",
+  arity: -2,
+  flags: ["readonly", "fast"],
+  parse: parseEget,
+  run: (request) => request,
+
+  reply({ eventIdAddress, withPosition }, reply, { store, area }) {
+    const isThere = store.writeEvent(area, eventIdAddress, reply.protocol === 3, withPosition);
+    if (!isThere) reply.null();
+  },
+};

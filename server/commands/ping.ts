@@ -1,0 +1,34 @@
+/**
+ * PING [text]
+ *
+ * Answers PONG, or the text.
+ *
+ *     PING          → PONG
+ *     PING hello    → "hello"
+ */
+import { checkArity, wrongArity } from "./argument-errors.ts";
+import type { Command } from "./command.ts";
+
+/** The text's bytes are copied: the reply may have to wait for an append's sync. */
+export const ping: Command<Uint8Array | null, Uint8Array | null> = {
+  name: "PING",
+  kind: "connection",
+  summary: "Answer PONG, or the text given.",
+  arity: -1,
+  flags: ["fast"],
+
+  parse(args) {
+    checkArity(ping, args);
+    if (args.count > 2) throw wrongArity(ping);
+    return args.count === 2 ? args.bytes(1).slice() : null;
+  },
+
+  run(text) {
+    return text;
+  },
+
+  reply(text, reply) {
+    if (text === null) reply.simple("PONG");
+    else reply.blob(text);
+  },
+};

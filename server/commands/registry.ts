@@ -1,0 +1,78 @@
+/**
+ * Every command there is, found by its name.
+ *
+ * A look-up allocates nothing: the names of one length are few, and most differ in their first byte. The more
+ * frequent commands stand first.
+ */
+import type { Arguments } from "./arguments.ts";
+import { auth } from "./auth.ts";
+import { client } from "./client.ts";
+import type { Command } from "./command.ts";
+import { commandCommand } from "./command-docs.ts";
+import { config } from "./config.ts";
+import { dbsize } from "./dbsize.ts";
+import { eappend } from "./eappend.ts";
+import { echo } from "./echo.ts";
+import { eget } from "./eget.ts";
+import { emappend } from "./emappend.ts";
+import { epscan } from "./epscan.ts";
+import { epseq } from "./epseq.ts";
+import { escan } from "./escan.ts";
+import { esver } from "./esver.ts";
+import { hello } from "./hello.ts";
+import { info } from "./info.ts";
+import { discard, exec, multi, unwatch, watch } from "./multi.ts";
+import { ping } from "./ping.ts";
+import { quit } from "./quit.ts";
+import { reset } from "./reset.ts";
+import { select } from "./select.ts";
+import { time } from "./time.ts";
+
+export const commands: readonly Command[] = [
+  eappend,
+  emappend,
+  escan,
+  eget,
+  esver,
+  epscan,
+  epseq,
+  ping,
+  echo,
+  hello,
+  auth,
+  client,
+  select,
+  reset,
+  quit,
+  info,
+  dbsize,
+  config,
+  time,
+  commandCommand(() => commands),
+  multi,
+  exec,
+  discard,
+  watch,
+  unwatch,
+];
+
+/** The command that the request names, in any case; null where there is none. */
+export function findCommand(args: Arguments): Command | null {
+  const candidates = byNameLength[args.length(0)];
+  if (candidates === undefined) return null;
+  for (let i = 0; i < candidates.length; i++) {
+    const command = candidates[i] as Command;
+    if (args.is(0, command.name)) return command;
+  }
+  return null;
+}
+
+/** Names are ASCII, so that their lengths are their bytes. */
+const byNameLength: readonly (readonly Command[])[] = groupByNameLength();
+
+function groupByNameLength(): Command[][] {
+  const longest = Math.max(...commands.map(({ name }) => name.length));
+  const groups = Array.from({ length: longest + 1 }, (): Command[] => []);
+  for (const command of commands) groups[command.name.length]?.push(command);
+  return groups;
+}

@@ -1,0 +1,29 @@
+/**
+ * The answer to a command that does not exist: for those that people know from Redis, with what serves here.
+ */
+import { StoreError } from "../errors.ts";
+import { shown } from "./argument-errors.ts";
+import type { Arguments } from "./arguments.ts";
+
+export function unknownCommand(args: Arguments): StoreError {
+  const name = shown(args, 0);
+  const hint = HINTS.get(name.toUpperCase());
+  const text = `unknown command '${name}'`;
+  return new StoreError("INVALIDARG", hint === undefined ? text : `${text}: ${hint}`);
+}
+
+const HINTS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    "events are appended with EAPPEND stream name [PAYLOAD data]":
+      "SET SETEX SETNX GETSET APPEND INCR INCRBY HSET LPUSH RPUSH SADD ZADD XADD PUBLISH SPUBLISH",
+    "a transaction of several events is EMAPPEND key|* stream name [options] …":
+      "MSET MSETNX EVAL FCALL",
+    "a stream is read with ESCAN stream - +, one event with EGET event_id":
+      "GET MGET GETRANGE HGET HGETALL LRANGE LINDEX SMEMBERS ZRANGE XRANGE XREVRANGE",
+    "a stream is followed with ESCAN stream start +, the start being the last version read plus 1":
+      "XREAD XREADGROUP BLPOP BRPOP LPOP RPOP",
+    "ESVER stream answers a stream's current version": "XLEN XINFO LLEN STRLEN HLEN SCARD ZCARD",
+    "events are kept for ever": "DEL UNLINK EXPIRE FLUSHALL FLUSHDB XDEL XTRIM RENAME",
+    "every acknowledged event is on the disk already": "SAVE BGSAVE BGREWRITEAOF WAIT",
+  }).flatMap(([hint, names]) => names.split(" ").map((name) => [name, hint] as const)),
+);

@@ -1,0 +1,208 @@
+/**
+ * The one file that touches the file system.
+ *
+ * Everything durable goes through the small `Disk` interface, so that tests put a simulated or faulty disk
+ * under the whole store. Calls throw what the system says (an `Error` with `code`, as node:fs does); no call
+ * retries. Offsets and sizes are bytes below 2^53.
+ */
+
+import { dlopen, FFIType } from "bun:ffi";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PREPARE_SLICE_BYTES } from "./limits.ts";
+
+/** An open file. `read` and `write` are positioned; a write may be short, and says how much it took. */
+export interface DiskFile {
+  readonly path: string;
+  /** Reads up to `target.length` bytes at `offset`; returns how many there were. */
+  read(target: Uint8Array, offset: number): number;
+  /** Writes up to `source.length` bytes at `offset`; returns how many were taken. */
+  write(source: Uint8Array, offset: number): number;
+  /** fdatasync on the calling thread. */
+  sync(): void;
+  /** fdatasync in a thread; `done` gets null or the error, in a later turn of the event loop. */
+  syncInThread(done: (error: Error | null) => void): void;
+  size(): number;
+  truncate(size: number): void;
+  close(): void;
+}
+
+export interface Disk {
+  /** "read": must exist. "write": read and write, must exist. "create": made new, must not exist. */
+  open(path: string, mode: "read" | "write" | "create"): DiskFile;
+  /** Makes a folder (mode 0700) and its parents; one that exists is fine. */
+  makeFolder(path: string): void;
+  /** Names in a folder, sorted by bytes. */
+  list(path: string): string[];
+  exists(path: string): boolean;
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  /** Makes a folder's entries durable: after every create, rename and remove in it. */
+  syncFolder(path: string): void;
+  /** Free bytes of the file system that holds `path`. */
+  freeBytes(path: string): number;
+  /** Takes an exclusive lock on a file (made when missing) until the returned function is called; null when another holds it. */
+  lock(path: string): (() => void) | null;
+}
+
+const LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4; // LOCK_EX | LOCK_NB, flock(2)
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+class SystemFile implements DiskFile {
+  readonly path: string;
+  private readonly descriptor: number;
+
+  constructor(path: string, descriptor: number) {
+    this.path = path;
+    this.descriptor = descriptor;
+  }
+
+  read(target: Uint8Array, offset: number): number {
+    return fs.readSync(this.descriptor, target, 0, target.length, offset);
+  }
+
+  write(source: Uint8Array, offset: number): number {
+    return fs.writeSync(this.descriptor, source, 0, source.length, offset);
+  }
+
+  sync(): void {
+    fs.fdatasyncSync(this.descriptor);
+  }
+
+  syncInThread(done: (error: Error | null) => void): void {
+    fs.fdatasync(this.descriptor, (error) => done(error ?? null));
+  }
+
+  size(): number {
+    return fs.fstatSync(this.descriptor).size;
+  }
+
+  truncate(size: number): void {
+    fs.ftruncateSync(this.descriptor, size);
+  }
+
+  close(): void {
+    fs.closeSync(this.descriptor);
+  }
+}
+
+/** The real file system. */
+export const systemDisk: Disk = {
+  open(path, mode) {
+    const flags = mode === "read" ? "r" : mode === "write" ? "r+" : "wx+";
+    return new SystemFile(path, fs.openSync(path, flags, FILE_MODE));
+  },
+
+  makeFolder(path) {
+    fs.mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
+  },
+
+  list(path) {
+    return fs.readdirSync(path).sort();
+  },
+
+  exists(path) {
+    return fs.existsSync(path);
+  },
+
+  rename(from, to) {
+    fs.renameSync(from, to);
+  },
+
+  remove(path) {
+    fs.unlinkSync(path);
+  },
+
+  syncFolder(path) {
+    const descriptor = fs.openSync(path, "r");
+    try {
+      fs.fsyncSync(descriptor);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  },
+
+  freeBytes(path) {
+    const stats = fs.statfsSync(path);
+    return stats.bavail * stats.bsize;
+  },
+
+  lock(path) {
+    const descriptor = fs.openSync(path, "a", FILE_MODE);
+    if (flock(descriptor, LOCK_EXCLUSIVE_NONBLOCKING) !== 0) {
+      fs.closeSync(descriptor);
+      return null;
+    }
+    return () => fs.closeSync(descriptor); // closing the last descriptor releases the lock
+  },
+};
+
+let libc: { symbols: { flock: (descriptor: number, operation: number) => number } } | null = null;
+
+function flock(descriptor: number, operation: number): number {
+  const name = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
+  libc ??= dlopen(name, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } });
+  return libc.symbols.flock(descriptor, operation);
+}
+
+/** A new folder for a store that is thrown away, made where the system keeps such folders. */
+export function makeTemporaryFolder(prefix: string): string {
+  return fs.mkdtempSync(join(tmpdir(), prefix));
+}
+
+/** Removes a folder and all that is in it; one that is gone is fine. */
+export function removeFolder(path: string): void {
+  fs.rmSync(path, { recursive: true, force: true });
+}
+
+/** Files and sockets that the process may have open at a time; a guess where the system does not tell. */
+export function descriptorLimit(): number {
+  try {
+    const limits = fs.readFileSync("/proc/self/limits", "utf8");
+    const soft = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
+    if (soft === "unlimited") return Number.POSITIVE_INFINITY;
+    if (soft !== undefined) return Number(soft);
+  } catch {
+    // Not Linux.
+  }
+  return DESCRIPTORS_GUESSED;
+}
+
+/** macOS gives a process this many unless told otherwise. */
+const DESCRIPTORS_GUESSED = 256;
+
+/** Reads exactly `target.length` bytes unless the file ends first; returns how many were read. */
+export function readFully(file: DiskFile, target: Uint8Array, offset: number): number {
+  let done = 0;
+  while (done < target.length) {
+    const count = file.read(target.subarray(done), offset + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+/** Writes all of `source`, going on after short writes. */
+export function writeFully(file: DiskFile, source: Uint8Array, offset: number): void {
+  let done = 0;
+  while (done < source.length) {
+    const count = file.write(source.subarray(done), offset + done);
+    if (count === 0) throw new Error(`${file.path}: the system took no bytes at ${offset + done}`);
+    done += count;
+  }
+}
+
+/** Writes zeros from `start` to `end`, in slices. */
+export function zeroFill(file: DiskFile, start: number, end: number): void {
+  const zeros = new Uint8Array(Math.min(PREPARE_SLICE_BYTES, Math.max(0, end - start)));
+  for (let at = start; at < end; at += zeros.length) {
+    writeFully(file, zeros.subarray(0, Math.min(zeros.length, end - at)), at);
+  }
+}
+
+/** The bytes of a file that is part of the program: inside the executable, or beside the source. */
+export function readEmbedded(path: string): Uint8Array {
+  return fs.readFileSync(path);
+}

@@ -1,0 +1,89 @@
+/**
+ * Every bound of the server, with its unit and what happens at it.
+ *
+ * A queue, a buffer, a window, a batch, a count: each has one line here. Their relations are asserted at
+ * the end, so that a changed number cannot contradict another.
+ */
+import { assert } from "./assert.ts";
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+export const GiB = 1024 * MiB;
+
+/** Largest integer that a client may send or see: JSON numbers are exact up to it. Above: INVALIDARG. */
+export const INTEGER_MAX = Number.MAX_SAFE_INTEGER;
+
+// ── identity ──────────────────────────────────────────────────────────────────────────────────────
+
+/** Logical partitions of a store, fixed when it is made. Above: refused at the start, exit 2. */
+export const PARTITIONS_MAX = 65_536;
+/** Partitions of a store that is made without --partitions. */
+export const PARTITIONS_DEFAULT = 32;
+/** Bytes of UTF-8 in a stream id. Above: INVALIDARG. */
+export const STREAM_ID_BYTES_MAX = 255;
+/** Bytes of UTF-8 in an event name. Above: INVALIDARG. */
+export const EVENT_NAME_BYTES_MAX = 255;
+
+// ── requests ──────────────────────────────────────────────────────────────────────────────────────
+
+/** One RESP request, all its arguments. Above: TOOLARGE and the connection closes. */
+export const REQUEST_BYTES_MAX = 16 * MiB;
+/** One argument of a request. Above: its bytes are skipped, TOOLARGE, and the connection goes on. */
+export const ARGUMENT_BYTES_MAX = 8 * MiB;
+/** Payload and metadata of one event together. Above: TOOLARGE. */
+export const EVENT_DATA_BYTES_MAX = 8 * MiB;
+/** Arguments of one request. Above: TOOLARGE and the connection closes. */
+export const ARGUMENTS_MAX = 65_536;
+/** Events of one transaction. Above: TOOLARGE. */
+export const TRANSACTION_EVENTS_MAX = 8_192;
+/** One inline command with its line end. Above: protocol error, the connection closes. */
+export const INLINE_BYTES_MAX = 64 * KiB;
+/** HTTP request headers. Above: 431. */
+export const HTTP_HEADER_BYTES_MAX = 16 * KiB;
+/** HTTP request body. Above: 413. */
+export const HTTP_BODY_BYTES_MAX = 16 * MiB;
+/** Seconds for an HTTP request's header, for the whole request. Above: closed. */
+export const HTTP_HEADER_TIMEOUT_SECONDS = 10;
+export const HTTP_REQUEST_TIMEOUT_SECONDS = 60;
+
+// ── replies and connections ───────────────────────────────────────────────────────────────────────
+
+/** Bytes of events in one reply. Above: the reply ends there with has_more; it holds one event at least. */
+export const REPLY_EVENT_BYTES_MAX = 8 * MiB;
+/** Requests of one connection that wait for an answer. Above: the server stops reading that connection. */
+export const WAITING_REQUESTS_MAX = 1_024;
+/** Bytes of those requests. Above: the server stops reading that connection. */
+export const WAITING_BYTES_MAX = 16 * MiB;
+/** A connection's replies that its socket has not taken. Above: the server stops reading that connection. */
+export const UNSENT_BYTES_MAX = 32 * MiB;
+/** Replies and requests held for all connections together. Above: reading stops, the slowest are disconnected. */
+export const HELD_BYTES_MAX = 512 * MiB;
+/** Connections, or the descriptor limit less `DESCRIPTORS_RESERVED`. Above: an error reply, closed. */
+export const CONNECTIONS_MAX = 10_000;
+/** Descriptors kept for the log, the indexes and HTTP. */
+export const DESCRIPTORS_RESERVED = 64;
+
+// ── the log ───────────────────────────────────────────────────────────────────────────────────────
+
+/** Segment sizes that `--segment-bytes` takes. Outside: refused at the start, exit 2. */
+export const SEGMENT_BYTES_MIN = 64 * KiB;
+export const SEGMENT_BYTES_MAX = 1 * GiB;
+export const SEGMENT_BYTES_DEFAULT = 64 * MiB;
+/** Encoded transactions that wait for their sync. Above: appends wait, so their connections stop being read. */
+export const BATCH_BYTES_MAX = 32 * MiB;
+/** A file beside the log (a prepared segment) is written in slices of this size, each synced. */
+export const PREPARE_SLICE_BYTES = 1 * MiB;
+
+// ── the core ──────────────────────────────────────────────────────────────────────────────────────
+
+/** Linear memory of the core: 4 GiB less a page. Above: appends are READONLY. */
+export const CORE_MEMORY_BYTES_MAX = 4 * GiB - 64 * KiB;
+/** Blocks of the log kept in memory. Above: the one not used lately makes room. */
+export const CACHE_BYTES = 64 * MiB;
+
+assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
+assert(EVENT_DATA_BYTES_MAX <= ARGUMENT_BYTES_MAX);
+assert(REQUEST_BYTES_MAX < BATCH_BYTES_MAX);
+assert(REPLY_EVENT_BYTES_MAX < UNSENT_BYTES_MAX);
+assert(UNSENT_BYTES_MAX < HELD_BYTES_MAX);
+assert(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);

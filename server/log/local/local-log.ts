@@ -1,0 +1,182 @@
+/**
+ * The log on this machine's disk: the single writer of its segment files.
+ *
+ * A batch is written at its offset and synced before it is told durable. Where the sync runs follows the disk:
+ * on the event loop while that takes well under a millisecond, since a hand-over to a thread and back costs
+ * more; in a thread while the disk is slow or a segment is being prepared beside it, so that reads and other
+ * connections go on. A write or a sync that failed is never tried again: the pages may be gone.
+ */
+import { assert } from "../../assert.ts";
+import type { Core } from "../../core/core.ts";
+import { type Disk, type DiskFile, writeFully, zeroFill } from "../../disk.ts";
+import { type Log, NoRoom, type Room } from "../log.ts";
+import { NextSegment } from "./next-segment.ts";
+import { alignSegment, type RecoveredLog, type SegmentFile } from "./recovery.ts";
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName } from "./segment.ts";
+import { SegmentReader } from "./segment-reader.ts";
+
+/** Average sync time above which syncs move to a thread, and below which they come back, milliseconds. */
+const THREAD_ABOVE_MS = 1;
+const LOOP_BELOW_MS = 0.7;
+/** Weight of a new measurement in the moving average. */
+const AVERAGE_WEIGHT = 1 / 16;
+
+/** Where syncs run: chosen by measurement, or fixed by a test. */
+export type SyncPlace = "measured" | "loop" | "thread";
+
+export interface LocalLogOptions {
+  readonly disk: Disk;
+  readonly core: Core;
+  /** The folder `log`. */
+  readonly folder: string;
+  readonly storeId: Uint8Array;
+  readonly segmentBytes: number;
+  /** False: a batch is done when it is written; `sync` is the caller's (`--durability os`). */
+  readonly syncBatches: boolean;
+  readonly syncPlace: SyncPlace;
+  /** A sync failed of which no batch waits. */
+  readonly failed: (error: Error) => void;
+}
+
+export class LocalLog implements Log {
+  /** Moving average of the time that a batch's write and sync take, milliseconds. */
+  averageSyncMs = 0;
+  private readonly options: LocalLogOptions;
+  private readonly next: NextSegment;
+  private readonly reader: SegmentReader;
+  private writer: DiskFile;
+  private inThread = false;
+  private isClosed = false;
+
+  /** Goes on where recovery found the log's end. */
+  constructor(options: LocalLogOptions, recovered: RecoveredLog) {
+    this.options = options;
+    this.next = new NextSegment(options.disk, options.folder, options.segmentBytes, options.failed);
+    this.next.discard(); // from before this start: nobody knows how far it was prepared
+    this.reader = new SegmentReader(options.disk, recovered.segments);
+    this.writer = options.disk.open(this.lastSegment().path, "write");
+  }
+
+  /** Where the room ends in which the log goes on. */
+  get roomEnd(): number {
+    const last = this.lastSegment();
+    return last.header.base + last.bytes;
+  }
+
+  append(batch: Uint8Array, offset: number, done: (error: Error | null) => void): void {
+    const { writer } = this;
+    const segment = this.lastSegment();
+    const start = offset - segment.header.base;
+    assert(start >= SEGMENT_HEADER_BYTES && start + batch.length <= segment.bytes);
+    const startedAt = performance.now();
+    try {
+      writeFully(writer, batch, start);
+      if (this.options.syncBatches && !this.useThread()) writer.sync();
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    if (this.options.syncBatches && this.useThread()) {
+      writer.syncInThread((error) => {
+        if (error === null) this.written(startedAt, start + batch.length);
+        done(error);
+      });
+      return;
+    }
+    this.written(startedAt, start + batch.length);
+    done(null);
+  }
+
+  sync(): void {
+    this.writer.sync();
+  }
+
+  extend(offset: number, position: number, crc: number, bytes: number): Room {
+    const { disk, core, folder, storeId } = this.options;
+    if (position === this.lastSegment().header.firstPosition) return this.lengthen(offset, bytes);
+    // The header and the room for an end frame come on top of what is asked for.
+    const prepared = this.next.take(bytes + SEGMENT_HEADER_BYTES + SEGMENT_HEADER_BYTES);
+    const header = {
+      storeId,
+      base: alignSegment(offset),
+      firstPosition: position,
+      previousCrc: crc,
+    };
+    const path = `${folder}/${segmentName(position)}`;
+    try {
+      writeFully(prepared.file, encodeSegmentHeader(core, header), 0);
+      prepared.file.sync();
+    } catch (error) {
+      prepared.file.close();
+      this.next.discard();
+      throw new NoRoom(`the next segment's header was not written: ${(error as Error).message}`);
+    }
+    // Beyond this point a failure leaves the folder in a state that only a restart can read: the caller fences.
+    disk.rename(this.next.path(), path);
+    disk.syncFolder(folder);
+    this.writer.close();
+    this.writer = prepared.file;
+    this.reader.segments.push({ path, header, bytes: prepared.bytes });
+    return { start: header.base + SEGMENT_HEADER_BYTES, end: header.base + prepared.bytes };
+  }
+
+  /** Makes a segment longer that has no event yet: another one would have its name. */
+  private lengthen(offset: number, bytes: number): Room {
+    const segment = this.lastSegment();
+    const { writer } = this;
+    const start = offset - segment.header.base;
+    const fileBytes = alignSegment(start + bytes + SEGMENT_HEADER_BYTES);
+    try {
+      zeroFill(writer, segment.bytes, fileBytes);
+      writer.sync();
+    } catch (error) {
+      throw new NoRoom(`no room for a longer segment: ${(error as Error).message}`);
+    }
+    this.reader.segments[this.reader.segments.length - 1] = { ...segment, bytes: fileBytes };
+    return { start: offset, end: segment.header.base + fileBytes };
+  }
+
+  read(offset: number, target: Uint8Array): number {
+    return this.reader.read(offset, target);
+  }
+
+  placeText(offset: number): string {
+    return this.reader.placeText(offset);
+  }
+
+  diskBytes(): number {
+    return this.reader.diskBytes();
+  }
+
+  segmentCount(): number {
+    return this.reader.segments.length;
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.writer.close();
+    this.reader.close();
+    this.next.discard();
+  }
+
+  private useThread(): boolean {
+    if (this.options.syncPlace !== "measured") return this.options.syncPlace === "thread";
+    return this.inThread || this.next.isBusy;
+  }
+
+  private written(startedAt: number, segmentBytesWritten: number): void {
+    const elapsedMs = performance.now() - startedAt;
+    // A slice beside the log says nothing about the disk by itself.
+    if (!this.next.isBusy) {
+      this.averageSyncMs += (elapsedMs - this.averageSyncMs) * AVERAGE_WEIGHT;
+      if (this.averageSyncMs > THREAD_ABOVE_MS) this.inThread = true;
+      else if (this.averageSyncMs < LOOP_BELOW_MS) this.inThread = false;
+    }
+    if (!this.isClosed) this.next.advance(segmentBytesWritten);
+  }
+
+  private lastSegment(): SegmentFile {
+    return this.reader.segments[this.reader.segments.length - 1] as SegmentFile;
+  }
+}

@@ -1,0 +1,395 @@
+/**
+ * Recovery: from segment files to tables and a log's end.
+ *
+ * Sealed segments must be whole: each ends where the next one's header says. In the last segment, let the claim
+ * be the highest durable mark of any valid frame, searched to the file's end, past damage too. What lies below
+ * the claim was synced: damage there is damage to synced data, and the store is not opened. What lies at or
+ * beyond it is a torn tail: it is copied aside and cut at the first bad frame. Then the bytes from the claim to
+ * the new end are rewritten, zeros behind them, and synced, since what the page cache shows after a failed sync
+ * need not be on the disk, and the next durable mark will claim it.
+ */
+import type { Core } from "../../core/core.ts";
+import {
+  KIND_END,
+  REPLAY_MISFIT,
+  REPLAY_NEEDS_MORE,
+  REPLAY_NO_MEMORY,
+  REPLAY_STOPPED,
+  REPLAY_UNKNOWN_KIND,
+} from "../../core/status.ts";
+import { type Disk, type DiskFile, readFully, writeFully, zeroFill } from "../../disk.ts";
+import { MiB, PREPARE_SLICE_BYTES } from "../../limits.ts";
+import { OpenError } from "../log.ts";
+import {
+  decodeSegmentHeader,
+  isSegmentName,
+  SEGMENT_ALIGNMENT,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  segmentName,
+} from "./segment.ts";
+
+/** Bytes of a segment that are read at a time; a longer frame is read whole. */
+const WINDOW_BYTES = 4 * MiB;
+/** A replay that lasts longer than this tells how far it is, this often. */
+const PROGRESS_INTERVAL_MS = 1_000;
+
+export interface SegmentFile {
+  readonly path: string;
+  readonly header: SegmentHeader;
+  readonly bytes: number;
+}
+
+export interface RecoveredLog {
+  readonly segments: readonly SegmentFile[];
+  /** Where the next frame lies, behind the last whole one. */
+  readonly end: number;
+  readonly crc: number;
+  readonly position: number;
+  readonly recordedAt: number;
+  /** True where an end frame is the last one: the store was stopped in order. */
+  readonly wasStopped: boolean;
+}
+
+export interface RecoveryOptions {
+  readonly disk: Disk;
+  readonly core: Core;
+  /** The folder `log`. */
+  readonly folder: string;
+  readonly storeId: Uint8Array;
+  /** Leaves every byte as it is: a torn tail is told, not cut. */
+  readonly readOnly: boolean;
+  readonly log: (line: string) => void;
+}
+
+/** Opens the log: fills the core's tables and mends a torn tail. Throws OpenError where synced data is damaged. */
+export function recover(options: RecoveryOptions): RecoveredLog {
+  const { core } = options;
+  const segments = listSegments(options);
+  const progress = new Progress(options.log, segments);
+  segments.forEach((segment, index) => {
+    const { header } = segment;
+    if (header.firstPosition !== core.exports.getReplayPosition()) {
+      throw damage(
+        segment,
+        0,
+        `it begins at position ${header.firstPosition}, but the log before it ends before position ${core.exports.getReplayPosition()}`,
+      );
+    }
+    if (header.previousCrc !== core.exports.getReplayCrc() >>> 0) {
+      throw damage(segment, 0, "it does not follow from the segment before it");
+    }
+    core.exports.replayEnter(
+      header.base + SEGMENT_HEADER_BYTES,
+      header.previousCrc,
+      header.firstPosition,
+    );
+    const file = options.disk.open(segment.path, "read");
+    try {
+      replaySegment(core, file, segment, progress);
+    } finally {
+      file.close();
+    }
+    const next = segments[index + 1];
+    if (next !== undefined) checkSealed(core, segment, next);
+  });
+  const last = segments[segments.length - 1] as SegmentFile;
+  const wasStopped = core.exports.getReplayLastKind() === KIND_END;
+  mendLastSegment(options, last, wasStopped);
+  return {
+    segments,
+    end: core.exports.getReplayOffset(),
+    crc: core.exports.getReplayCrc(),
+    position: core.exports.getReplayPosition(),
+    recordedAt: core.exports.getReplayRecordedAt(),
+    wasStopped,
+  };
+}
+
+function listSegments(options: RecoveryOptions): SegmentFile[] {
+  const names = options.disk.list(options.folder).filter(isSegmentName);
+  if (names.length === 0) throw new OpenError(`${options.folder}: the log holds no segment`);
+  const segments = names.map((name) => openSegment(options, name));
+  const first = segments[0] as SegmentFile;
+  if (first.header.firstPosition !== 0) {
+    throw damage(first, 0, "it is the first segment, but the segments before it are missing");
+  }
+  return segments;
+}
+
+function openSegment(options: RecoveryOptions, name: string): SegmentFile {
+  const path = `${options.folder}/${name}`;
+  const file = options.disk.open(path, "read");
+  try {
+    const bytes = file.size();
+    const start = new Uint8Array(SEGMENT_HEADER_BYTES);
+    const count = readFully(file, start, 0);
+    const header = decodeSegmentHeader(options.core, start.subarray(0, count));
+    if (typeof header === "string") throw new OpenError(`${path} at offset 0: ${header}`);
+    const segment = { path, header, bytes };
+    if (segmentName(header.firstPosition) !== name) {
+      throw damage(
+        segment,
+        0,
+        `its header says that its name is ${segmentName(header.firstPosition)}`,
+      );
+    }
+    if (Buffer.compare(header.storeId, options.storeId) !== 0) {
+      throw damage(segment, 0, "it belongs to another store");
+    }
+    return segment;
+  } finally {
+    file.close();
+  }
+}
+
+/** Takes the segment's frames up to the first place that is no whole frame. */
+function replaySegment(core: Core, file: DiskFile, segment: SegmentFile, progress: Progress): void {
+  const window = new Window(core, file, segment);
+  try {
+    let needed = WINDOW_BYTES;
+    while (true) {
+      const start = core.exports.getReplayOffset();
+      const size = window.load(start, needed);
+      const status = core.exports.replayFrames(window.address, size);
+      const taken = core.exports.getReplayOffset() - start;
+      progress.add(taken, core.exports.getReplayPosition());
+      if (status === REPLAY_STOPPED) return;
+      if (status === REPLAY_NEEDS_MORE) {
+        const missing = core.exports.getReplayNeeded();
+        if (core.exports.getReplayOffset() + missing > segment.header.base + segment.bytes) return;
+        needed = Math.max(WINDOW_BYTES, missing);
+        continue;
+      }
+      const offset = core.exports.getReplayOffset() - segment.header.base;
+      if (status === REPLAY_MISFIT) {
+        throw damage(segment, offset, "this record does not follow from the one before it");
+      }
+      if (status === REPLAY_UNKNOWN_KIND) {
+        throw damage(segment, offset, "this record was written by a newer version of Cairn");
+      }
+      if (status === REPLAY_NO_MEMORY) {
+        throw new OpenError(`${segment.path}: there is no memory for the index of this store`);
+      }
+      throw new Error(`unknown replay status ${status}`);
+    }
+  } finally {
+    window.free();
+  }
+}
+
+/** A sealed segment ends where the next one's header says that the log went on. */
+function checkSealed(core: Core, segment: SegmentFile, next: SegmentFile): void {
+  const end = core.exports.getReplayOffset();
+  const isWhole =
+    alignSegment(end) === next.header.base &&
+    core.exports.getReplayPosition() === next.header.firstPosition &&
+    core.exports.getReplayCrc() >>> 0 === next.header.previousCrc;
+  if (!isWhole) throw damage(segment, end - segment.header.base, "the record here is damaged");
+}
+
+/** The log offset at which the segment after one that ends at `end` begins. */
+export function alignSegment(end: number): number {
+  return Math.ceil(end / SEGMENT_ALIGNMENT) * SEGMENT_ALIGNMENT;
+}
+
+function mendLastSegment(
+  options: RecoveryOptions,
+  segment: SegmentFile,
+  wasStopped: boolean,
+): void {
+  const { core, disk } = options;
+  const end = core.exports.getReplayOffset();
+  const base = segment.header.base;
+  const file = disk.open(segment.path, options.readOnly ? "read" : "write");
+  try {
+    const tail = searchTail(core, file, segment, end);
+    const claim = Math.max(core.exports.getReplayClaim(), base + SEGMENT_HEADER_BYTES);
+    if (claim > end) {
+      throw damage(
+        segment,
+        end - base,
+        `the record here is damaged, and ${claim - end} bytes behind it are known to have been synced`,
+      );
+    }
+    if (wasStopped && tail > end) {
+      throw damage(
+        segment,
+        end - base,
+        "there are bytes behind the record that an orderly stop wrote last",
+      );
+    }
+    if (options.readOnly) {
+      if (tail > end)
+        options.log(`${segment.path} at offset ${end - base}: an incomplete last transaction`);
+      return;
+    }
+    if (tail > end) {
+      const kept = keepTail(disk, file, segment, end, tail);
+      options.log(
+        `${segment.path} at offset ${end - base}: cut an incomplete last transaction, ${tail - end} bytes, ${kept}`,
+      );
+    }
+    rewrite(core, file, segment, claim, end);
+    if (!wasStopped) zeroFill(file, end - base, segment.bytes);
+    file.sync();
+    disk.syncFolder(options.folder);
+  } finally {
+    file.close();
+  }
+}
+
+/** Raises the claim by what lies behind `end`; returns where the last byte there that is not zero ends. */
+function searchTail(core: Core, file: DiskFile, segment: SegmentFile, end: number): number {
+  const fileEnd = segment.header.base + segment.bytes;
+  const window = new Window(core, file, segment);
+  let tail = end;
+  try {
+    let at = end;
+    let needed = WINDOW_BYTES;
+    while (at < fileEnd) {
+      const size = window.load(at, needed);
+      const zero = core.exports.zeroBytes(window.address, size);
+      if (zero === size) {
+        at += size;
+        needed = WINDOW_BYTES;
+        continue;
+      }
+      tail = Math.max(
+        tail,
+        at + lastNonZero(core.memory.subarray(window.address, window.address + size)) + 1,
+      );
+      const searched = core.exports.findClaims(window.address, size, at);
+      const missing = core.exports.getReplayNeeded();
+      if (missing > 0 && at + searched + missing <= fileEnd) {
+        at += searched;
+        needed = Math.max(WINDOW_BYTES, missing);
+      } else {
+        // Nothing more can begin in what is left of the file, or a head there names a frame beyond its end.
+        at += missing > 0 ? searched + 8 : Math.max(searched, 8);
+        needed = WINDOW_BYTES;
+      }
+    }
+  } finally {
+    window.free();
+  }
+  return tail;
+}
+
+function lastNonZero(bytes: Uint8Array): number {
+  let at = bytes.length - 1;
+  while (at >= 0 && bytes[at] === 0) at--;
+  return at;
+}
+
+/**
+ * Copies the cut bytes beside the segment, so that nothing is lost that somebody may want to look at. They were
+ * never acknowledged: a disk without room for the copy must not keep the store from opening.
+ */
+function keepTail(
+  disk: Disk,
+  file: DiskFile,
+  segment: SegmentFile,
+  end: number,
+  tail: number,
+): string {
+  const start = end - segment.header.base;
+  const path = `${segment.path}.cut-${start}`;
+  try {
+    if (disk.exists(path)) disk.remove(path);
+    copyTail(disk.open(path, "create"), file, start, tail - end);
+    return `kept in ${path}`;
+  } catch (error) {
+    return `not kept, since ${path} cannot be written: ${(error as Error).message}`;
+  }
+}
+
+function copyTail(copy: DiskFile, file: DiskFile, start: number, size: number): void {
+  try {
+    const slice = new Uint8Array(PREPARE_SLICE_BYTES);
+    for (let at = 0; at < size; at += slice.length) {
+      const part = slice.subarray(0, Math.min(slice.length, size - at));
+      const count = readFully(file, part, start + at);
+      writeFully(copy, part.subarray(0, count), at);
+    }
+    copy.sync();
+  } finally {
+    copy.close();
+  }
+}
+
+/** Writes bytes that are there once more, so that the sync that follows takes them to the disk. */
+function rewrite(core: Core, file: DiskFile, segment: SegmentFile, from: number, to: number): void {
+  const window = new Window(core, file, segment);
+  try {
+    for (let at = from; at < to; at += WINDOW_BYTES) {
+      const size = window.load(at, Math.min(WINDOW_BYTES, to - at));
+      const bytes = core.memory.subarray(window.address, window.address + size);
+      writeFully(file, bytes, at - segment.header.base);
+    }
+  } finally {
+    window.free();
+  }
+}
+
+function damage(segment: { path: string }, offset: number, what: string): OpenError {
+  return new OpenError(`${segment.path} at offset ${offset}: ${what}`);
+}
+
+/** A part of a segment in core memory. */
+class Window {
+  address = 0;
+  private capacity = 0;
+  private readonly core: Core;
+  private readonly file: DiskFile;
+  private readonly segment: SegmentFile;
+
+  constructor(core: Core, file: DiskFile, segment: SegmentFile) {
+    this.core = core;
+    this.file = file;
+    this.segment = segment;
+  }
+
+  /** Loads up to `wanted` bytes from a log offset on; returns how many there are before the file's end. */
+  load(offset: number, wanted: number): number {
+    const start = offset - this.segment.header.base;
+    const size = Math.max(0, Math.min(wanted, this.segment.bytes - start));
+    if (size > this.capacity) {
+      this.free();
+      this.address = this.core.allocate(size);
+      this.capacity = size;
+    }
+    return readFully(
+      this.file,
+      this.core.memory.subarray(this.address, this.address + size),
+      start,
+    );
+  }
+
+  free(): void {
+    if (this.capacity > 0) this.core.exports.release(this.address, this.capacity);
+    this.capacity = 0;
+  }
+}
+
+/** Tells on the log how far a long replay is. */
+class Progress {
+  private done = 0;
+  private readonly total: number;
+  private readonly log: (line: string) => void;
+  private toldAt = performance.now();
+
+  constructor(log: (line: string) => void, segments: readonly SegmentFile[]) {
+    this.log = log;
+    this.total = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  }
+
+  add(bytes: number, events: number): void {
+    this.done += bytes;
+    const now = performance.now();
+    if (now - this.toldAt < PROGRESS_INTERVAL_MS) return;
+    this.toldAt = now;
+    const percent = Math.floor((this.done / Math.max(1, this.total)) * 100);
+    this.log(`reading the log: ${percent} %, ${events} events`);
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The log as everything above it sees it: durable bytes, in order.
+ *
+ * Takes encoded transactions a batch at a time and tells later, in a callback, whether they are durable; gives
+ * back bytes by their log offset. Nothing above this interface knows files, so that the log may one day be
+ * carried by other machines.
+ */
+
+/** What became of a batch. */
+export type Outcome =
+  /** As durable as the store promises. */
+  | "durable"
+  /** The write or the sync failed: it may or may not be there after a restart. */
+  | "uncertain"
+  /** It was never written. */
+  | "unwritten";
+
+export interface Log {
+  /**
+   * Writes a batch at its log offset, which is where the log ends, and calls `done` when it is durable, at
+   * once or in a later turn. One batch at a time.
+   */
+  append(batch: Uint8Array, offset: number, done: (error: Error | null) => void): void;
+  /** Makes all that was appended durable now, on the calling thread. Throws what the disk says. */
+  sync(): void;
+  /**
+   * Opens room for at least `bytes` of frames behind `offset`, where the log ends now. Returns where the next
+   * frame lies and where the room ends. Throws `NoRoom` where the disk has none: try again later.
+   */
+  extend(offset: number, position: number, crc: number, bytes: number): Room;
+  /** Reads bytes at a log offset; returns how many there were. */
+  read(offset: number, target: Uint8Array): number;
+  /** Names a place in the log for an error: file and offset. */
+  placeText(offset: number): string;
+  /** Bytes that the log takes on the disk. */
+  diskBytes(): number;
+  segmentCount(): number;
+  close(): void;
+}
+
+/** A stretch of the log that frames can be written to. */
+export interface Room {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The disk has no room for more of the log; nothing was lost, and reads go on. */
+export class NoRoom extends Error {
+  override name = "NoRoom";
+}
+
+/** The store cannot be opened; the message is one line that says why, with file and offset where it is damage. */
+export class OpenError extends Error {
+  override name = "OpenError";
+}

@@ -1,0 +1,176 @@
+/**
+ * The executable: finds the command, runs it, and turns what went wrong into a line and an exit code.
+ *
+ * 0: done. 1: the store or an address cannot be opened, or a check failed. 2: a wrong command line or
+ * configuration. 130: ended by a second signal. A bug is none of these: it crashes with its stack.
+ * The server's own parts are loaded by the commands that need them, so that `ping` and `help` start at once.
+ */
+import { version } from "../package.json" with { type: "json" };
+import { folderArgument, readFlags, wholeNumberFlag } from "./cli/flags.ts";
+import { helpText, unknownCommand } from "./cli/help.ts";
+import { ping } from "./cli/ping.ts";
+import { ADDRESS_ALLOWED, formatAddress, parseAddress, readSettings } from "./config.ts";
+import { StoreError } from "./errors.ts";
+import { OpenError } from "./log/log.ts";
+import { quote, UsageError } from "./usage.ts";
+
+const EXIT_DONE = 0;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** As a shell says of a process that SIGINT ended. */
+const EXIT_INTERRUPTED = 130;
+
+/** Text that standard output has not taken. Above: `dump` waits until it has. */
+const UNPRINTED_BYTES_MAX = 1024 * 1024;
+
+type Run = (args: readonly string[]) => number | Promise<number>;
+
+const COMMANDS: Readonly<Record<string, Run>> = {
+  serve: runServe,
+  ping: runPing,
+  verify: runVerify,
+  dump: runDump,
+  version: runVersion,
+  help: runHelp,
+};
+
+const HELP_FLAGS: ReadonlySet<string> = new Set(["--help", "-h"]);
+const VERSION_FLAGS: ReadonlySet<string> = new Set(["--version", "-v", "-V"]);
+
+async function run(args: readonly string[]): Promise<number> {
+  try {
+    const [name = "help", ...rest] = args;
+    if (HELP_FLAGS.has(name)) return runHelp([]);
+    if (VERSION_FLAGS.has(name)) return runVersion([]);
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (command === undefined) throw unknownCommand(name);
+    if (rest.some((argument) => HELP_FLAGS.has(argument))) return runHelp([name]);
+    return await command(rest);
+  } catch (error) {
+    if (error instanceof UsageError) return fail(error.message, EXIT_USAGE);
+    if (isExpected(error)) return fail(error.message, EXIT_FAILED);
+    throw error;
+  }
+}
+
+/** EACCES, EADDRINUSE …; the runtime's own codes begin with ERR_. */
+const SYSTEM_ERROR = /^E[A-Z0-9]+$/;
+
+/** Whether the machine or the store is at fault, so that the message is for the user; else it is a bug. */
+function isExpected(error: unknown): error is Error {
+  if (error instanceof StoreError || error instanceof OpenError) return true;
+  if (!(error instanceof Error) || !("code" in error)) return false;
+  return SYSTEM_ERROR.test(String(error.code));
+}
+
+function fail(message: string, exitCode: number): number {
+  report(`cairn: ${message}`);
+  return exitCode;
+}
+
+/** One line on standard error. */
+function report(line: string): void {
+  process.stderr.write(`${line.replace(/[\r\n]+/g, " ")}\n`);
+}
+
+async function runServe(args: readonly string[]): Promise<never> {
+  const settings = await readSettings(args, process.env, (path) => Bun.file(path).text());
+  const stopAsked = signalled();
+  const { makeTemporaryFolder, removeFolder } = await import("./disk.ts");
+  const { startServer } = await import("./server.ts");
+  let { dataFolder } = settings;
+  if (settings.ephemeral) {
+    dataFolder = makeTemporaryFolder("cairn-");
+    process.on("exit", () => removeFolder(dataFolder)); // however it ends, a kill -9 excepted
+  }
+  const server = await startServer({ ...settings, dataFolder });
+  report(`ready resp=${server.respAddress} http=${server.httpAddress}`);
+  await stopAsked;
+  await server.stop();
+  process.exit(EXIT_DONE); // all is synced and answered: nothing that still lives may hold the process
+}
+
+/** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */
+function signalled(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isAsked = false;
+  const onSignal = () => {
+    if (isAsked) process.exit(EXIT_INTERRUPTED);
+    isAsked = true;
+    resolve();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  return promise;
+}
+
+async function runPing(args: readonly string[]): Promise<number> {
+  const flags = readFlags("ping", args, ["resp"]);
+  const [surplus] = flags.positionals;
+  if (surplus !== undefined) {
+    throw new UsageError(`ping takes flags alone, but ${quote(surplus)} was given`);
+  }
+  const text = flags.text("resp") ?? (process.env.CAIRN_RESP || "127.0.0.1:9090");
+  const address = parseAddress(text);
+  if (address === undefined) {
+    const label =
+      flags.text("resp") === undefined ? "environment variable CAIRN_RESP" : "flag --resp";
+    throw new UsageError(`${label}: ${quote(text)} is not allowed; give ${ADDRESS_ALLOWED}`);
+  }
+  const failure = await ping(address);
+  if (failure !== null) return fail(failure, EXIT_FAILED);
+  process.stdout.write(`PONG from ${formatAddress(address)}\n`);
+  return EXIT_DONE;
+}
+
+async function runVerify(args: readonly string[]): Promise<number> {
+  const folder = folderArgument("verify", readFlags("verify", args, []));
+  const { verifyStore } = await import("./store/offline.ts");
+  const isRight = verifyStore(folder, (line) => void process.stdout.write(`${line}\n`));
+  return isRight ? EXIT_DONE : EXIT_FAILED;
+}
+
+async function runDump(args: readonly string[]): Promise<number> {
+  const flags = readFlags("dump", args, ["stream", "from", "limit"]);
+  const folder = folderArgument("dump", flags);
+  const options = {
+    streamId: flags.text("stream") ?? null,
+    from: wholeNumberFlag(flags, "from", 0),
+    limit: wholeNumberFlag(flags, "limit", null),
+  };
+  const { dumpStore } = await import("./store/offline.ts");
+  await dumpStore(folder, options, print);
+  return EXIT_DONE;
+}
+
+/** Prints text; the promise, where there is one, resolves when standard output has taken what waits. */
+function print(text: string): Promise<void> | undefined {
+  process.stdout.write(text);
+  if (process.stdout.writableLength <= UNPRINTED_BYTES_MAX) return undefined;
+  return new Promise((resolve) => process.stdout.once("drain", () => resolve()));
+}
+
+function runVersion(args: readonly string[]): number {
+  refuseArguments("version", args);
+  process.stdout.write(`cairn ${version}\n`);
+  return EXIT_DONE;
+}
+
+function runHelp(args: readonly string[]): number {
+  const [command, ...surplus] = args;
+  refuseArguments("help", surplus);
+  process.stdout.write(helpText(command));
+  return EXIT_DONE;
+}
+
+function refuseArguments(command: string, args: readonly string[]): void {
+  const [surplus] = args;
+  if (surplus === undefined) return;
+  throw new UsageError(`${command} does not take ${quote(surplus)}; see cairn help`);
+}
+
+// A reader that went away (`cairn dump | head`, a closed terminal) is no failure of ours.
+process.stdout.on("error", () => process.exit(EXIT_DONE));
+process.stderr.on("error", () => {});
+
+process.exitCode = await run(process.argv.slice(2));

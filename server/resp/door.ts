@@ -1,0 +1,180 @@
+/**
+ * The RESP door: listens, makes connections, and holds what they share: the writer of replies, the area of those
+ * that go out at once, and the replies that wait for a batch.
+ */
+import type { ServerInfo } from "../commands/server-info.ts";
+import { type Address, formatAddress } from "../config.ts";
+import { OutputArea } from "../core/core.ts";
+import { descriptorLimit } from "../disk.ts";
+import { CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELD_BYTES_MAX, KiB } from "../limits.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { Connection } from "./connection.ts";
+import { HeldReplies } from "./held-replies.ts";
+import { Reply } from "./reply.ts";
+
+/** The area of replies that go out at once, when it is made. */
+const DIRECT_BYTES = 512 * KiB;
+const TOO_MANY = "-ERR max number of clients reached\r\n";
+/** How long a stop waits for clients to take their last replies. Then they are cut. */
+const STOP_TIMEOUT_MS = 5_000;
+
+export interface RespDoorOptions {
+  readonly address: Address;
+  readonly store: EventStore;
+  readonly server: ServerInfo;
+  readonly log: (line: string) => void;
+  /** Ends the process: a bug may have left the state half done. */
+  readonly crash: (error: unknown) => never;
+}
+
+export class RespDoor {
+  readonly store: EventStore;
+  readonly server: ServerInfo;
+  readonly log: (line: string) => void;
+  readonly crash: (error: unknown) => never;
+  readonly direct: OutputArea;
+  readonly reply: Reply;
+  /** Goes up with each chunk that is run: what another one staged in core memory is gone then. */
+  turn = 0;
+  private readonly connections = new Set<Connection>();
+  private readonly connectionsMax: number;
+  private readonly held = new Map<number, HeldReplies>();
+  private readonly spare: HeldReplies[] = [];
+  private heldBytes = 0;
+  private listener: Bun.TCPSocketListener<Connection> | null = null;
+  private drained: (() => void) | null = null;
+
+  constructor(options: RespDoorOptions) {
+    this.store = options.store;
+    this.server = options.server;
+    this.log = options.log;
+    this.crash = options.crash;
+    this.direct = new OutputArea(options.store.core, DIRECT_BYTES);
+    this.reply = new Reply(this.direct);
+    this.connectionsMax = Math.min(CONNECTIONS_MAX, descriptorLimit() - DESCRIPTORS_RESERVED);
+  }
+
+  /** Takes connections from now on; returns `HOST:PORT` with the real port. Throws what the system says. */
+  listen(address: Address): string {
+    const door = this;
+    this.listener = Bun.listen<Connection>({
+      hostname: address.host,
+      port: address.port,
+      allowHalfOpen: true,
+      socket: {
+        open(socket) {
+          door.opened(socket);
+        },
+        data(socket, chunk) {
+          door.guard(() => socket.data?.receive(chunk));
+        },
+        drain(socket) {
+          door.guard(() => socket.data?.drained());
+        },
+        end(socket) {
+          if (socket.data === undefined) socket.end();
+          else door.guard(() => socket.data.peerEnded());
+        },
+        timeout(socket) {
+          socket.terminate();
+        },
+        close(socket) {
+          door.guard(() => door.closed(socket.data));
+        },
+        error(socket, error) {
+          door.log(`resp connection ${socket.data?.session.address}: ${error.message}`);
+        },
+      },
+    });
+    this.server.respHost = address.host;
+    this.server.respPort = this.listener.port;
+    return formatAddress({ host: address.host, port: this.listener.port });
+  }
+
+  /** A chunk is about to run. */
+  beginTurn(): void {
+    this.turn++;
+  }
+
+  /** Where the replies that wait for a batch are held. */
+  heldFor(batch: number): HeldReplies {
+    const known = this.held.get(batch);
+    if (known !== undefined) return known;
+    const replies = this.spare.pop() ?? new HeldReplies(this.store.core);
+    this.held.set(batch, replies);
+    this.store.whenSettled(batch, (outcome) => {
+      this.held.delete(batch);
+      this.guard(() => replies.settle(outcome));
+      this.spare.push(replies);
+    });
+    return replies;
+  }
+
+  /** Counts what connections hold; above the limit those that hold most are cut. */
+  countHeld(bytes: number): void {
+    this.heldBytes += bytes;
+    while (this.heldBytes > HELD_BYTES_MAX) {
+      let largest: Connection | null = null;
+      for (const connection of this.connections) {
+        const size = connection.unsentBytes + connection.waitingBytes;
+        if (largest === null || size > largest.unsentBytes + largest.waitingBytes)
+          largest = connection;
+      }
+      if (largest === null) return;
+      this.log(
+        `resp connection ${largest.session.address}: cut, since all connections hold too much`,
+      );
+      largest.kill();
+      this.closed(largest);
+    }
+  }
+
+  /** Takes no new connections, answers what is under way, and closes. */
+  async stop(): Promise<void> {
+    this.listener?.stop(false);
+    this.listener = null;
+    for (const connection of [...this.connections]) this.guard(() => connection.stop());
+    if (this.connections.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.drained = resolve;
+      const timer = setTimeout(resolve, STOP_TIMEOUT_MS);
+      await promise;
+      clearTimeout(timer);
+    }
+    for (const connection of [...this.connections]) connection.kill();
+  }
+
+  private opened(socket: Bun.Socket<Connection>): void {
+    if (this.connections.size >= this.connectionsMax) {
+      this.server.connectionsRejected++;
+      socket.write(TOO_MANY);
+      socket.end();
+      return;
+    }
+    const connection = new Connection(
+      this,
+      socket,
+      formatAddress({ host: socket.remoteAddress, port: socket.remotePort }),
+      formatAddress({ host: this.server.respHost, port: this.server.respPort }),
+    );
+    socket.data = connection;
+    socket.setNoDelay(true);
+    this.connections.add(connection);
+  }
+
+  private closed(connection: Connection | undefined): void {
+    if (connection === undefined) return;
+    connection.closed();
+    this.connections.delete(connection);
+    if (this.connections.size === 0) this.drained?.();
+  }
+
+  /** What is thrown beyond a command is a bug, and no client's business. */
+  private guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.crash(error);
+    }
+  }
+}

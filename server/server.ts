@@ -1,0 +1,91 @@
+/**
+ * A running server: a store, its two doors, and the order in which they start and stop.
+ */
+import { version } from "../package.json" with { type: "json" };
+import { ServerInfo } from "./commands/server-info.ts";
+import { formatAddress, type Settings } from "./config.ts";
+import { systemDisk } from "./disk.ts";
+import { type HttpDoor, serveHttp } from "./http/app.ts";
+import { RespDoor } from "./resp/door.ts";
+import { EventStore } from "./store/event-store.ts";
+
+/** Exit code of a server that met a bug of its own (EX_SOFTWARE of sysexits.h). */
+const EXIT_BUG = 70;
+
+export interface RunningServer {
+  /** `HOST:PORT` with the real ports. */
+  readonly respAddress: string;
+  readonly httpAddress: string;
+  /** Stops in order: no new connections, what is under way is synced and answered. */
+  stop(): Promise<void>;
+}
+
+/** Opens the store and both doors. Throws OpenError, or what the system says of an address. */
+export async function startServer(settings: Settings): Promise<RunningServer> {
+  const log = (line: string): void => void process.stderr.write(`${line}\n`);
+  if (settings.durability === "os") {
+    log(
+      "durability is os: appends are acknowledged before they are synced, at most a second earlier",
+    );
+  }
+  const store = EventStore.open({
+    disk: systemDisk,
+    folder: settings.dataFolder,
+    partitions: settings.partitions,
+    segmentBytes: settings.segmentBytes,
+    durability: settings.durability,
+    strict: settings.strict,
+    clock: Date.now,
+    random: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
+    log,
+  });
+  const server = new ServerInfo({ version, settings: settingTexts(settings, store.partitions) });
+  const resp = new RespDoor({ address: settings.resp, store, server, log, crash });
+  let respAddress: string;
+  let http: HttpDoor;
+  try {
+    respAddress = resp.listen(settings.resp);
+    http = serveHttp(settings, { ready: () => readiness(store), log });
+  } catch (error) {
+    await resp.stop();
+    await store.stop();
+    throw error;
+  }
+  return {
+    respAddress,
+    httpAddress: http.address,
+    async stop() {
+      await Promise.all([resp.stop(), http.stop()]);
+      await store.stop();
+    },
+  };
+}
+
+function readiness(store: EventStore): { ready: boolean; reason?: string } {
+  const reason = store.readOnlyReason();
+  return reason === null ? { ready: true } : { ready: false, reason };
+}
+
+/** A bug may have left the state half done: what is on the disk is right, and the next start reads it. */
+function crash(error: unknown): never {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`a bug of Cairn's, please report it: ${text}\n`);
+  process.exit(EXIT_BUG);
+}
+
+/** Every setting by its flag's name, as it is in force: for CONFIG GET. */
+function settingTexts(settings: Settings, partitions: number): Map<string, string> {
+  return new Map([
+    ["data", settings.dataFolder],
+    ["ephemeral", String(settings.ephemeral)],
+    ["resp", formatAddress(settings.resp)],
+    ["http", formatAddress(settings.http)],
+    ["partitions", String(partitions)],
+    ["segment-bytes", String(settings.segmentBytes)],
+    ["durability", settings.durability],
+    ["strict", String(settings.strict)],
+    ["allowed-hosts", settings.allowedHosts.join(",")],
+    ["cors-origins", settings.corsOrigins.join(",")],
+    ["insecure", String(settings.insecure)],
+  ]);
+}

@@ -1,0 +1,764 @@
+/**
+ * The event store: the one API that both doors call.
+ *
+ * It is the sequencer. An append is checked, numbered and encoded in one turn; all that a turn queued is one
+ * batch, written and synced together; only then is it told settled, and only then can any reader see it. Batches
+ * are numbered from 1, and settle in order. A batch that fails fences the log: nothing is appended until a
+ * restart, and reads go on over what was durable.
+ */
+import { assert } from "../assert.ts";
+import { Core, MemoryRefused, type OutputArea, UUID_BYTES } from "../core/core.ts";
+import {
+  CORRUPT,
+  DONE,
+  DUPLICATE,
+  ID_TWICE,
+  KIND_END,
+  KIND_MARK,
+  NEED_BLOCK,
+  NEED_OUTPUT,
+  NO_MEMORY,
+  NO_ROOM,
+  REPEATED,
+  WRONG_KEY,
+  WRONG_VERSION,
+} from "../core/status.ts";
+import type { Disk } from "../disk.ts";
+import { StoreError } from "../errors.ts";
+import {
+  BATCH_BYTES_MAX,
+  CACHE_BYTES,
+  CORE_MEMORY_BYTES_MAX,
+  REPLY_EVENT_BYTES_MAX,
+} from "../limits.ts";
+import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
+import { NoRoom, type Outcome } from "../log/log.ts";
+import { type AppendResult, readAppendResult } from "./append-result.ts";
+import { openStoreFolder } from "./store-folder.ts";
+import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
+import { TransactionBuilder } from "./transaction-builder.ts";
+
+/** After this long without an append a mark frame claims what was synced. */
+const IDLE_MARK_MS = 1_000;
+/** With durability "os" the log is synced at least this often. */
+const OS_SYNC_INTERVAL_MS = 1_000;
+/** After the disk had no room, it is asked again at the earliest after this. */
+const ROOM_RETRY_MS = 250;
+
+export type Durability = "fsync" | "os";
+
+export interface StoreOptions {
+  readonly disk: Disk;
+  readonly folder: string;
+  /** Null: what the store was made with, 32 for a new one. */
+  readonly partitions: number | null;
+  readonly segmentBytes: number;
+  readonly durability: Durability;
+  readonly strict: boolean;
+  /** Wall clock, milliseconds. */
+  readonly clock: () => number;
+  readonly random: (target: Uint8Array) => void;
+  /** Takes one line for whoever runs the server. */
+  readonly log: (line: string) => void;
+  /** Where syncs run; "measured" unless a test fixes it. */
+  readonly syncPlace?: SyncPlace;
+  /** False: the owner calls `flush` and `markIdle` itself, as a simulation does. */
+  readonly schedules?: boolean;
+  /** Bounds of core memory and of its cache, for tests of what happens at them. */
+  readonly memoryBytesMax?: number;
+  readonly cacheBytes?: number;
+}
+
+/** What a scan wrote. */
+export interface ScanResult {
+  eventCount: number;
+  hasMore: boolean;
+}
+
+export class EventStore {
+  readonly storeId: string;
+  readonly epoch: string;
+  readonly partitions: number;
+  readonly strict: boolean;
+  readonly durability: Durability;
+  readonly core: Core;
+  /** The transaction that `append` takes. */
+  readonly transaction: TransactionBuilder;
+  /** The batch on which the last append's answer depends; 0 where it can be told at once. */
+  answerBatch = 0;
+  /** Whether the last append repeated an earlier one, whose answer it has. */
+  wasRepeated = false;
+
+  private readonly options: StoreOptions;
+  private readonly log: LocalLog;
+  private readonly unlock: () => void;
+  private readonly settledCallbacks = new Map<number, ((outcome: Outcome) => void)[]>();
+  private roomCallbacks: (() => void)[] = [];
+  private fillingBatch = 1;
+  private flightBatch = 0;
+  private isCommitScheduled = false;
+  /** Bytes for which a new segment is needed; appends wait for it in order. */
+  private wantedBytes = 0;
+  private fenceReason: string | null = null;
+  private noRoomReason: string | null = null;
+  private roomRetryAt = 0;
+  private visibleStreams: number;
+  private sealedStreams = 0;
+  private isMarked = true;
+  private isUnsynced = false;
+  private lastCommitAt = 0;
+  private idleTimer: Timer | null = null;
+  private syncTimer: Timer | null = null;
+  private isStopping = false;
+  private stopped: (() => void) | null = null;
+
+  /** Opens a store, or makes one. Throws OpenError, one line that says why. */
+  static open(options: StoreOptions): EventStore {
+    return new EventStore(options);
+  }
+
+  private constructor(options: StoreOptions) {
+    this.options = options;
+    const opened = openStoreFolder({
+      disk: options.disk,
+      folder: options.folder,
+      partitions: options.partitions,
+      segmentBytes: options.segmentBytes,
+      clock: options.clock,
+      random: options.random,
+      log: options.log,
+      makeCore: (partitions) =>
+        new Core({
+          memoryBytesMax: options.memoryBytesMax ?? CORE_MEMORY_BYTES_MAX,
+          partitions,
+          cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+          batchBytesMax: BATCH_BYTES_MAX,
+          random: options.random,
+        }),
+    });
+    const { core, identity, recovered } = opened;
+    this.core = core;
+    this.unlock = opened.unlock;
+    this.storeId = uuidText(identity.storeId);
+    this.epoch = uuidText(identity.epoch);
+    this.partitions = identity.partitions;
+    this.strict = options.strict;
+    this.durability = options.durability;
+    this.transaction = new TransactionBuilder(core);
+    const logOptions = {
+      disk: options.disk,
+      core,
+      folder: opened.logFolder,
+      storeId: identity.storeId,
+      segmentBytes: options.segmentBytes,
+      syncBatches: options.durability === "fsync",
+      syncPlace: options.syncPlace ?? "measured",
+      failed: (error: Error) => this.fence(error),
+    };
+    this.log = new LocalLog(logOptions, recovered);
+    core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
+    core.exports.enterSegment(recovered.end, this.log.roomEnd);
+    this.visibleStreams = core.exports.streamCount();
+  }
+
+  // ── append ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** Core address of an area for what a request brings. */
+  input(bytes: number): number {
+    return this.core.input(bytes);
+  }
+
+  /**
+   * Appends what `transaction` holds. False: there is no room now; ask again from `whenRoom`. Throws StoreError
+   * where it is refused; nothing is written then. The answer, an error included, may be told only when
+   * `answerBatch` has settled.
+   */
+  append(): boolean {
+    const { transaction, core } = this;
+    this.answerBatch = this.pendingBatch();
+    this.wasRepeated = false;
+    if (this.fenceReason !== null) throw readOnly(this.fenceReason);
+    if (this.isStopping) throw readOnly("the server is stopping");
+    if (this.wantedBytes > 0) return false;
+    while (true) {
+      const now = this.options.clock();
+      const status = core.exports.append(transaction.count, transaction.hasPartitionKey, now);
+      switch (status) {
+        case DONE:
+          this.isMarked = false;
+          this.answerBatch = this.fillingBatch;
+          this.scheduleCommit();
+          return true;
+        case REPEATED:
+          this.wasRepeated = true;
+          if (core.exports.getRepeatIsPending() === 0) this.answerBatch = 0;
+          return true;
+        case NEED_BLOCK:
+          this.loadBlock();
+          break;
+        case NO_ROOM:
+          if (!this.makeRoom(core.exports.getNeededSize())) return false;
+          break;
+        default:
+          throw this.refusal(status);
+      }
+    }
+  }
+
+  /** Calls back, once, when an append that found no room should be tried again. */
+  whenRoom(callback: () => void): void {
+    this.roomCallbacks.push(callback);
+  }
+
+  /** Calls back, once, when a batch that is not settled yet has settled. */
+  whenSettled(batch: number, callback: (outcome: Outcome) => void): void {
+    assert(batch > 0 && batch <= this.fillingBatch && !this.isSettled(batch));
+    const callbacks = this.settledCallbacks.get(batch);
+    if (callbacks === undefined) this.settledCallbacks.set(batch, [callback]);
+    else callbacks.push(callback);
+  }
+
+  isSettled(batch: number): boolean {
+    return batch < (this.flightBatch > 0 ? this.flightBatch : this.fillingBatch);
+  }
+
+  /** The newest batch that holds something unsettled, or 0. */
+  pendingBatch(): number {
+    if (this.core.exports.getFillLength() > 0) return this.fillingBatch;
+    return this.flightBatch;
+  }
+
+  /** The numbers of the last transaction, appended or repeated. */
+  lastAppend(): AppendResult {
+    return readAppendResult(this.core, this.transaction);
+  }
+
+  /** Writes EAPPEND's answer for the last append. */
+  writeAppendReply(area: OutputArea, isResp3: boolean, withPosition: boolean): void {
+    area.reserve(this.core.exports.APPEND_REPLY_MAX.value as number);
+    area.tail = this.core.exports.appendReply(area.tail, isResp3, withPosition) >>> 0;
+  }
+
+  /** Writes EMAPPEND's answer for the last append. */
+  writeTransactionReply(area: OutputArea, isResp3: boolean, withPosition: boolean): void {
+    const { exports } = this.core;
+    const { count, hasPartitionKey } = this.transaction;
+    area.reserve(exports.transactionReplyMax(count));
+    const end = exports.transactionReply(area.tail, count, hasPartitionKey, isResp3, withPosition);
+    area.tail = end >>> 0;
+  }
+
+  /** Makes room for a transaction now, or sees to it that there will be: then false. */
+  private makeRoom(bytes: number): boolean {
+    if (this.core.exports.segmentLacksRoom(bytes) === 0) {
+      this.scheduleCommit(); // the batch is full
+      return false;
+    }
+    if (this.pendingBatch() === 0) {
+      this.extendLog(bytes);
+      return true;
+    }
+    this.wantedBytes = bytes;
+    this.scheduleCommit();
+    return false;
+  }
+
+  /** Opens a new segment; nothing waits to be written. Throws READONLY where the disk has no room. */
+  private extendLog(bytes: number): void {
+    const { exports } = this.core;
+    if (this.noRoomReason !== null && this.options.clock() < this.roomRetryAt) {
+      throw readOnly(this.noRoomReason);
+    }
+    try {
+      this.syncWritten();
+      const room = this.log.extend(
+        exports.getLogOffset(),
+        exports.getNextPosition(),
+        exports.getPreviousCrc() >>> 0,
+        bytes,
+      );
+      exports.enterSegment(room.start, room.end);
+      if (this.noRoomReason !== null) this.options.log("the disk has room again: appends go on");
+      this.noRoomReason = null;
+    } catch (error) {
+      if (!(error instanceof NoRoom)) {
+        this.fence(error as Error);
+        throw readOnly(this.fenceReason as unknown as string);
+      }
+      if (this.noRoomReason === null) this.options.log(`read-only: ${error.message}`);
+      this.noRoomReason = error.message;
+      this.roomRetryAt = this.options.clock() + ROOM_RETRY_MS;
+      throw readOnly(error.message);
+    }
+  }
+
+  private refusal(status: number): StoreError {
+    const { core } = this;
+    switch (status) {
+      case WRONG_VERSION:
+        return this.wrongVersion();
+      case WRONG_KEY:
+        return this.wrongKey();
+      case DUPLICATE:
+        return this.duplicate();
+      case ID_TWICE: {
+        const index = core.exports.getFailedIndex();
+        const eventId = this.transaction.eventIdText(index);
+        return new StoreError("DUPLICATE", `event id ${eventId} is given twice in this request`, {
+          event_id: eventId,
+          event_index: index,
+        });
+      }
+      case NO_MEMORY:
+        return readOnly("the index has reached the limit of its memory");
+      case CORRUPT:
+        return this.corrupt();
+      default:
+        throw new Error(`unknown append status ${status}`);
+    }
+  }
+
+  private wrongVersion(): StoreError {
+    const index = this.core.exports.getFailedIndex();
+    const version = this.core.exports.getFailedVersion();
+    const current = version < 0 ? null : version;
+    const expected = this.transaction.expectedText(index);
+    const streamId = this.transaction.streamText(index);
+    const key = readAppendResult(this.core, this.transaction).events[index]?.partitionKey ?? "";
+    return new StoreError(
+      "WRONGVER",
+      `wrong expected version: current stream version is ${current ?? "empty"} but expected ${expected} for partition key ${key} and stream id ${streamId}`,
+      {
+        stream_id: streamId,
+        expected_version: expected,
+        current_version: current,
+        event_index: index,
+      },
+    );
+  }
+
+  private wrongKey(): StoreError {
+    const index = this.core.exports.getFailedIndex();
+    const streamId = this.transaction.streamText(index);
+    const own = readAppendResult(this.core, this.transaction).events[index]?.partitionKey ?? "";
+    const given = this.core.uuidText(this.core.requestKeyAddress);
+    return new StoreError(
+      "WRONGKEY",
+      `stream ${streamId} has partition key ${own}, not ${given}: leave PARTITION_KEY out`,
+      { stream_id: streamId, partition_key: own, event_index: index },
+    );
+  }
+
+  private duplicate(): StoreError {
+    const index = this.core.exports.getFailedIndex();
+    const position = this.core.exports.getFailedPosition();
+    const eventId = this.transaction.eventIdText(index);
+    if (position < 0) {
+      return new StoreError(
+        "DUPLICATE",
+        `event id ${eventId} is new, but other ids of this request stand for an earlier transaction`,
+        { event_id: eventId, event_index: index },
+      );
+    }
+    const event = this.peekEvent(position);
+    return new StoreError(
+      "DUPLICATE",
+      `event id ${eventId} already stands for other content: stream ${event.streamId} version ${event.streamVersion} at position ${position}`,
+      {
+        event_id: eventId,
+        stream_id: event.streamId,
+        stream_version: event.streamVersion,
+        position,
+        event_index: index,
+      },
+    );
+  }
+
+  // ── commit ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** Writes and syncs what is queued; normally at the end of the turn that queued it. */
+  flush(): void {
+    const { exports } = this.core;
+    if (this.flightBatch > 0 || this.fenceReason !== null) return;
+    if (exports.getFillLength() === 0) {
+      this.settleRoom();
+      return;
+    }
+    exports.batchSeal();
+    this.flightBatch = this.fillingBatch++;
+    this.sealedStreams = exports.streamCount();
+    this.lastCommitAt = performance.now();
+    const address = exports.getFlightPtr() >>> 0;
+    const batch = this.core.memory.subarray(address, address + exports.getFlightLength());
+    this.log.append(batch, exports.getDurableOffset(), (error) => this.settle(error));
+  }
+
+  private scheduleCommit(): void {
+    if (this.isCommitScheduled || this.options.schedules === false) return;
+    this.isCommitScheduled = true;
+    setImmediate(() => {
+      this.isCommitScheduled = false;
+      this.flush();
+    });
+  }
+
+  private settle(error: Error | null): void {
+    if (error !== null) {
+      this.fence(error);
+      return;
+    }
+    if (this.fenceReason !== null) return; // fenced meanwhile, and answered
+    const { exports } = this.core;
+    exports.batchSettle();
+    if (this.durability === "fsync") exports.batchSynced();
+    else this.scheduleSync();
+    this.visibleStreams = this.sealedStreams;
+    const batch = this.flightBatch;
+    this.flightBatch = 0;
+    this.notify(batch, "durable");
+    this.settleRoom();
+    if (exports.getFillLength() > 0) this.scheduleCommit();
+    else this.scheduleMark();
+    this.finishStop();
+  }
+
+  /** Opens the segment that appends wait for, and lets them go on. */
+  private settleRoom(): void {
+    if (this.wantedBytes > 0 && this.pendingBatch() === 0 && this.fenceReason === null) {
+      const bytes = this.wantedBytes;
+      this.wantedBytes = 0;
+      try {
+        this.extendLog(bytes);
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error; // those who wait are told when they try again
+      }
+    }
+    if (this.wantedBytes === 0) this.releaseWaiters();
+  }
+
+  private releaseWaiters(): void {
+    if (this.roomCallbacks.length === 0) return;
+    const callbacks = this.roomCallbacks;
+    this.roomCallbacks = [];
+    for (const callback of callbacks) callback();
+  }
+
+  private notify(batch: number, outcome: Outcome): void {
+    const callbacks = this.settledCallbacks.get(batch);
+    if (callbacks === undefined) return;
+    this.settledCallbacks.delete(batch);
+    for (const callback of callbacks) callback(outcome);
+  }
+
+  /** A write or a sync failed: what it carried is uncertain, what waited is not written, and nothing follows. */
+  private fence(error: Error): void {
+    if (this.fenceReason !== null) return;
+    this.fenceReason = `the log failed (${error.message}); restart the server to recover`;
+    this.options.log(`read-only: ${this.fenceReason}`);
+    const flight = this.flightBatch;
+    this.wantedBytes = 0;
+    if (flight > 0) this.notify(flight, "uncertain");
+    this.notify(this.fillingBatch, "unwritten");
+    this.flightBatch = 0;
+    this.fillingBatch++;
+    this.releaseWaiters();
+    this.finishStop();
+  }
+
+  /** With durability "os": syncs what was written since the last sync. */
+  private syncWritten(): void {
+    if (!this.isUnsynced) return;
+    this.log.sync();
+    this.core.exports.batchSynced();
+    this.isUnsynced = false;
+  }
+
+  private scheduleSync(): void {
+    this.isUnsynced = true;
+    if (this.syncTimer !== null || this.options.schedules === false) return;
+    this.syncTimer = setTimeout(() => {
+      this.syncTimer = null;
+      if (this.fenceReason !== null || this.flightBatch > 0) {
+        if (this.fenceReason === null) this.scheduleSync();
+        return;
+      }
+      try {
+        this.syncWritten();
+      } catch (error) {
+        this.fence(error as Error);
+      }
+    }, OS_SYNC_INTERVAL_MS);
+  }
+
+  /** Claims, in a mark frame, that what was appended is synced; nothing where that is claimed already. */
+  markIdle(): void {
+    const { exports } = this.core;
+    if (this.isMarked || this.fenceReason !== null || this.pendingBatch() > 0) return;
+    try {
+      this.syncWritten();
+    } catch (error) {
+      this.fence(error as Error);
+      return;
+    }
+    this.isMarked = true;
+    if (exports.addClaim(KIND_MARK, this.options.clock()) !== 0) this.flush();
+  }
+
+  private scheduleMark(): void {
+    if (this.isMarked || this.idleTimer !== null || this.options.schedules === false) return;
+    this.idleTimer = setTimeout(() => {
+      this.idleTimer = null;
+      if (performance.now() - this.lastCommitAt >= IDLE_MARK_MS) this.markIdle();
+      else this.scheduleMark();
+    }, IDLE_MARK_MS);
+  }
+
+  // ── the end ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** Stops in order: what is queued becomes durable, an end frame says so, files are closed. Never throws. */
+  stop(): Promise<void> {
+    assert(!this.isStopping);
+    this.isStopping = true;
+    return new Promise((resolve) => {
+      this.stopped = resolve;
+      if (this.pendingBatch() > 0) this.flush();
+      this.finishStop();
+    });
+  }
+
+  private finishStop(): void {
+    if (!this.isStopping || this.stopped === null) return;
+    if (this.fenceReason === null && this.pendingBatch() > 0) {
+      this.flush();
+      return;
+    }
+    const stopped = this.stopped;
+    this.stopped = null;
+    if (this.fenceReason === null) this.writeEnd();
+    this.close();
+    stopped();
+  }
+
+  private writeEnd(): void {
+    const { exports } = this.core;
+    try {
+      this.syncWritten();
+      const isAdded = exports.addClaim(KIND_END, this.options.clock()) !== 0;
+      assert(isAdded); // room for it is kept in every segment
+      exports.batchSeal();
+      const address = exports.getFlightPtr() >>> 0;
+      const batch = this.core.memory.slice(address, address + exports.getFlightLength());
+      let failure: Error | null = null;
+      this.log.append(batch, exports.getDurableOffset(), (error) => {
+        failure = error;
+      });
+      if (failure !== null) throw failure;
+      this.log.sync();
+    } catch (error) {
+      this.options.log(`the end of the log was not written: ${(error as Error).message}`);
+    }
+  }
+
+  /** Closes the files without a word to the log, as a crash does: for tests, and after `stop`. */
+  close(): void {
+    if (this.idleTimer !== null) clearTimeout(this.idleTimer);
+    if (this.syncTimer !== null) clearTimeout(this.syncTimer);
+    this.log.close();
+    this.unlock();
+  }
+
+  // ── reads ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** The stream's current version, or -1; `key` is the address of 16 bytes, or 0 for any key. */
+  streamVersion(address: number, length: number, key: number): number {
+    return this.core.exports.streamVersion(address, length, key);
+  }
+
+  /** The last sequence of a partition, or -1. */
+  partitionSequence(partition: number): number {
+    return this.core.exports.partitionSequence(partition);
+  }
+
+  /** Writes the event with the id at `address`; false where there is none. */
+  writeEvent(area: OutputArea, address: number, isResp3: boolean, withPosition: boolean): boolean {
+    const { exports } = this.core;
+    const position = exports.eventPosition(address);
+    if (position < 0) return false;
+    this.show(position, address);
+    area.reserve(exports.eventReplyMax());
+    area.tail = exports.eventReply(area.tail, isResp3, withPosition) >>> 0;
+    return true;
+  }
+
+  /** Begins a scan of a stream's versions, both ends inclusive, `to` and `count` perhaps Infinity; `writeScan` goes on with it. */
+  openStreamScan(
+    address: number,
+    length: number,
+    key: number,
+    from: number,
+    to: number,
+    count: number,
+  ): void {
+    this.core.exports.scanOpenStream(address, length, key, from, to, count);
+  }
+
+  /** Begins a scan of a partition's sequences. */
+  openPartitionScan(partition: number, from: number, to: number, count: number): void {
+    this.core.exports.scanOpenPartition(partition, from, to, count);
+  }
+
+  /** Events that the scan will write if its length allows. */
+  scanCount(): number {
+    return this.core.exports.getScanStop() - this.core.exports.getScanAt();
+  }
+
+  /** Whether the range reaches beyond where COUNT stops. */
+  scanHasMore(): boolean {
+    return this.core.exports.getScanStop() < this.core.exports.getScanEnd();
+  }
+
+  /**
+   * Writes the scan's events, as many as one reply may hold. Throws CORRUPT where the first one is damaged; a
+   * damaged one behind others ends the scan before it.
+   */
+  writeScan(area: OutputArea, isResp3: boolean, withPosition: boolean): ScanResult {
+    const { exports } = this.core;
+    const startOffset = area.length;
+    const first = exports.getScanAt();
+    while (true) {
+      const written = area.length - startOffset;
+      const status = exports.scanRun(
+        area.tail,
+        area.end,
+        REPLY_EVENT_BYTES_MAX - written,
+        written === 0,
+        isResp3,
+        withPosition,
+      );
+      area.tail = exports.getScanTail() >>> 0;
+      if (status === DONE) break;
+      if (status === NEED_OUTPUT) {
+        area.reserve(exports.getScanNeeded());
+      } else if (status === NEED_BLOCK) {
+        if (!this.tryLoadBlock()) {
+          if (area.length === startOffset) throw this.corrupt();
+          break;
+        }
+      } else if (status === CORRUPT) {
+        if (area.length === startOffset) throw this.corrupt();
+        break;
+      } else {
+        throw new MemoryRefused(0);
+      }
+    }
+    const at = exports.getScanAt();
+    return { eventCount: at - first, hasMore: at < exports.getScanEnd() };
+  }
+
+  /** Events by position, as objects: for what is not the hot path. Throws CORRUPT at a damaged one. */
+  readEvents(fromPosition: number, limit: number): StoredEvent[] {
+    const events: StoredEvent[] = [];
+    const end = Math.min(this.core.exports.getDurablePosition(), fromPosition + limit);
+    for (let position = fromPosition; position < end; position++) {
+      this.show(position, 0);
+      events.push(readStoredEvent(this.core));
+    }
+    return events;
+  }
+
+  /** The last position, or null on an empty store. */
+  lastPosition(): number | null {
+    const next = this.core.exports.getDurablePosition();
+    return next === 0 ? null : next - 1;
+  }
+
+  /** Streams with a durable event. */
+  streamCount(): number {
+    return this.visibleStreams;
+  }
+
+  /** Why appends are refused, or null; asks the disk again where it had no room. */
+  readOnlyReason(): string | null {
+    if (this.fenceReason !== null) return this.fenceReason;
+    if (this.noRoomReason !== null && this.pendingBatch() === 0 && this.wantedBytes === 0) {
+      try {
+        this.extendLog(0);
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+      }
+    }
+    return this.fenceReason ?? this.noRoomReason;
+  }
+
+  memoryBytes(): number {
+    return this.core.exports.memoryUsed();
+  }
+
+  cacheBytes(): number {
+    return this.core.exports.cacheBytes();
+  }
+
+  /** Bytes of frames in the log, headers and marks included. */
+  logBytes(): number {
+    return this.core.exports.getDurableOffset();
+  }
+
+  /** Bytes that the segments take on the disk, prepared room included. */
+  diskBytes(): number {
+    return this.log.diskBytes();
+  }
+
+  segmentCount(): number {
+    return this.log.segmentCount();
+  }
+
+  private show(position: number, id: number): void {
+    while (true) {
+      const status = this.core.exports.showEvent(position, id);
+      if (status === DONE) return;
+      if (status === NEED_BLOCK) this.loadBlock();
+      else if (status === CORRUPT) throw this.corrupt();
+      else throw new MemoryRefused(0);
+    }
+  }
+
+  /** An event that need not be durable: for naming it in an error. */
+  private peekEvent(position: number): StoredEvent {
+    this.show(position, 0);
+    return readStoredEvent(this.core);
+  }
+
+  private loadBlock(): void {
+    if (!this.tryLoadBlock()) throw this.corrupt();
+  }
+
+  /** Loads the block of the log that the core misses; false where the disk does not give it. */
+  private tryLoadBlock(): boolean {
+    const { exports } = this.core;
+    const address = exports.getMissedPtr() >>> 0;
+    const target = this.core.memory.subarray(address, address + exports.getMissedSize());
+    try {
+      const count = this.log.read(exports.getMissedOffset(), target);
+      if (count > 0) exports.cacheLoaded(count);
+      return count > 0;
+    } catch (error) {
+      this.options.log(`a read failed: ${(error as Error).message}`);
+      return false;
+    }
+  }
+
+  private corrupt(): StoreError {
+    const place = this.log.placeText(this.core.exports.getMissedOffset());
+    return new StoreError("CORRUPT", `the record in ${place} is damaged`);
+  }
+}
+
+function readOnly(reason: string): StoreError {
+  return new StoreError("READONLY", `nothing was written: ${reason}`, { outcome: "none" });
+}
+
+function uuidText(bytes: Uint8Array): string {
+  assert(bytes.length === UUID_BYTES);
+  const hex = Buffer.from(bytes).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,226 @@
+/**
+ * The folder of a store: takes its lock, makes it where it is new, and opens it.
+ *
+ *   LOCK            held with flock while a server runs on it
+ *   STORE           identity and what is fixed; written last when a store is made
+ *   log/<n>.seg     segments, named by their first position
+ *   log/next        the prepared segment
+ */
+import { assert } from "../assert.ts";
+import type { Core } from "../core/core.ts";
+import { type Disk, writeFully, zeroFill } from "../disk.ts";
+import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PREPARE_SLICE_BYTES } from "../limits.ts";
+import { type RecoveredLog, recover } from "../log/local/recovery.ts";
+import {
+  encodeSegmentHeader,
+  isSegmentName,
+  NEXT_NAME,
+  SEGMENT_HEADER_BYTES,
+  segmentName,
+} from "../log/local/segment.ts";
+import { OpenError } from "../log/log.ts";
+import {
+  decodeStoreFile,
+  partitionsOf,
+  readStoreFile,
+  STORE_NAME,
+  type StoreIdentity,
+  writeStoreFile,
+} from "./store-file.ts";
+
+const LOCK_NAME = "LOCK";
+const LOG_NAME = "log";
+const SECRET_BYTES = 16;
+
+export interface FolderOptions {
+  readonly disk: Disk;
+  readonly folder: string;
+  readonly partitions: number | null;
+  readonly segmentBytes: number;
+  readonly clock: () => number;
+  readonly random: (target: Uint8Array) => void;
+  readonly log: (line: string) => void;
+  /** Makes a core for this many partitions. */
+  readonly makeCore: (partitions: number) => Core;
+}
+
+export interface OpenedFolder {
+  readonly core: Core;
+  readonly identity: StoreIdentity;
+  readonly logFolder: string;
+  readonly recovered: RecoveredLog;
+  readonly unlock: () => void;
+}
+
+/** Opens the store in a folder, or makes one there. Throws OpenError with one line that says why not. */
+export function openStoreFolder(options: FolderOptions): OpenedFolder {
+  const { disk, folder } = options;
+  return whileLocked(options, true, (unlock) => {
+    const bytes = readStoreFile(disk, folder) ?? makeStore(options);
+    const opened = openIdentity(options, bytes);
+    const { partitions } = opened.identity;
+    if (options.partitions !== null && options.partitions !== partitions) {
+      throw new OpenError(
+        `${folder} was made with ${partitions} partitions, which is fixed: --partitions ${options.partitions} cannot be given now`,
+      );
+    }
+    return { ...opened, ...recoverLog(options, opened, false), unlock };
+  });
+}
+
+/** Opens a closed store to read it, and changes no byte of it. Throws OpenError. */
+export function openStoreFolderReadOnly(options: FolderOptions): OpenedFolder {
+  const { disk, folder } = options;
+  if (!disk.exists(`${folder}/${STORE_NAME}`)) {
+    throw new OpenError(`${folder}/${STORE_NAME}: there is no store in this folder`);
+  }
+  return whileLocked(options, false, (unlock) => {
+    const bytes = readStoreFile(disk, folder);
+    assert(bytes !== null);
+    const opened = openIdentity(options, bytes);
+    return { ...opened, ...recoverLog(options, opened, true), unlock };
+  });
+}
+
+function whileLocked<Result>(
+  { disk, folder }: FolderOptions,
+  makes: boolean,
+  use: (unlock: () => void) => Result,
+): Result {
+  let unlock: (() => void) | null = null;
+  try {
+    if (makes) disk.makeFolder(`${folder}/${LOG_NAME}`);
+    unlock = disk.lock(`${folder}/${LOCK_NAME}`);
+    if (unlock === null) throw new OpenError(`${folder} is in use by another server`);
+    return use(unlock);
+  } catch (error) {
+    unlock?.();
+    if (error instanceof OpenError || !isSystemError(error)) throw error;
+    throw new OpenError(`${folder} cannot be opened: ${(error as Error).message}`);
+  }
+}
+
+/** Whether the system, not our own code, said no. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string";
+}
+
+function openIdentity(
+  options: FolderOptions,
+  bytes: Uint8Array,
+): { core: Core; identity: StoreIdentity } {
+  // The number is checked only by the core that it is needed for: a damaged one makes a core that says so.
+  const partitions = partitionsOf(bytes);
+  const core = options.makeCore(partitions >= 1 && partitions <= PARTITIONS_MAX ? partitions : 1);
+  const identity = decodeStoreFile(core, options.folder, bytes);
+  const secret = core.input(SECRET_BYTES);
+  core.memory.set(identity.secret, secret);
+  core.exports.setSecret(secret);
+  return { core, identity };
+}
+
+function recoverLog(
+  options: FolderOptions,
+  { core, identity }: { core: Core; identity: StoreIdentity },
+  readOnly: boolean,
+): { logFolder: string; recovered: RecoveredLog } {
+  const logFolder = `${options.folder}/${LOG_NAME}`;
+  const recovered = recover({
+    disk: options.disk,
+    core,
+    folder: logFolder,
+    storeId: identity.storeId,
+    readOnly,
+    log: options.log,
+  });
+  return { logFolder, recovered };
+}
+
+/** Makes a store: its first segment, then STORE, which says that the rest is there. Returns STORE's bytes. */
+function makeStore(options: FolderOptions): Uint8Array {
+  const { disk, folder } = options;
+  const logFolder = `${folder}/${LOG_NAME}`;
+  removeUnborn(disk, folder, logFolder);
+  const partitions = options.partitions ?? PARTITIONS_DEFAULT;
+  const core = options.makeCore(1); // for checksums alone
+  const identity: StoreIdentity = {
+    partitions,
+    storeId: randomUuid(options.random),
+    epoch: randomUuid(options.random),
+    secret: randomBytes(options.random, SECRET_BYTES),
+    madeAt: options.clock(),
+  };
+  const next = `${logFolder}/${NEXT_NAME}`;
+  const file = disk.open(next, "create");
+  try {
+    const header = { storeId: identity.storeId, base: 0, firstPosition: 0, previousCrc: 0 };
+    writeFully(file, encodeSegmentHeader(core, header), 0);
+    zeroFill(file, SEGMENT_HEADER_BYTES, Math.min(PREPARE_SLICE_BYTES, options.segmentBytes));
+    file.sync();
+  } finally {
+    file.close();
+  }
+  disk.rename(next, `${logFolder}/${segmentName(0)}`);
+  disk.syncFolder(logFolder);
+  disk.syncFolder(folder);
+  disk.syncFolder(parentOf(folder));
+  writeStoreFile(disk, core, folder, identity);
+  const bytes = readStoreFile(disk, folder);
+  assert(bytes !== null);
+  return bytes;
+}
+
+/**
+ * Removes what a crash left of a store that was being made: without STORE nothing was ever acknowledged. A log
+ * with more than an empty first segment is another matter, and is not touched.
+ */
+function removeUnborn(disk: Disk, folder: string, logFolder: string): void {
+  for (const name of disk.list(logFolder)) {
+    if (
+      isSegmentName(name) &&
+      (name !== segmentName(0) || !isUnwritten(disk, `${logFolder}/${name}`))
+    ) {
+      throw new OpenError(
+        `${folder}/${STORE_NAME} is missing, but ${logFolder}/${name} holds events`,
+      );
+    }
+  }
+  for (const name of disk.list(logFolder)) {
+    if (isSegmentName(name) || name === NEXT_NAME) disk.remove(`${logFolder}/${name}`);
+  }
+}
+
+/** Whether a segment holds zeros only behind its header. */
+function isUnwritten(disk: Disk, path: string): boolean {
+  const file = disk.open(path, "read");
+  try {
+    const slice = new Uint8Array(PREPARE_SLICE_BYTES);
+    for (let at = SEGMENT_HEADER_BYTES; ; at += slice.length) {
+      const count = file.read(slice, at);
+      if (count === 0) return true;
+      if (slice.subarray(0, count).some((byte) => byte !== 0)) return false;
+    }
+  } finally {
+    file.close();
+  }
+}
+
+function parentOf(path: string): string {
+  const trimmed = path.replace(/\/+$/, "");
+  const slash = trimmed.lastIndexOf("/");
+  return slash < 0 ? "." : slash === 0 ? "/" : trimmed.slice(0, slash);
+}
+
+function randomBytes(random: (target: Uint8Array) => void, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  random(bytes);
+  return bytes;
+}
+
+/** A UUIDv4. */
+function randomUuid(random: (target: Uint8Array) => void): Uint8Array {
+  const bytes = randomBytes(random, 16);
+  bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
+  return bytes;
+}
