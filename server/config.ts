@@ -11,6 +11,7 @@ import {
   GiB,
   KiB,
   MiB,
+  PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
   SEGMENT_BYTES_DEFAULT,
   SEGMENT_BYTES_MAX,
@@ -41,9 +42,6 @@ export interface Settings {
   readonly corsOrigins: readonly string[];
   readonly insecure: boolean;
 }
-
-/** Partitions of a new store when none are asked for. */
-export const PARTITIONS_DEFAULT = 32;
 
 /**
  * Reads the settings from the arguments after `serve`, the environment and the file that `--config` names.

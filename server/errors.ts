@@ -68,3 +68,11 @@ export function tooLarge(limit: string, limitValue: number, asked: number): Stor
     },
   );
 }
+
+/**
+ * The store or an address cannot be opened: the process ends with exit code 1. The message is one line that says
+ * why, with file and offset where it is damage.
+ */
+export class OpenError extends Error {
+  override name = "OpenError";
+}

@@ -38,8 +38,6 @@ export const ARGUMENTS_MAX = 65_536;
 export const TRANSACTION_EVENTS_MAX = 8_192;
 /** One inline command with its line end. Above: protocol error, the connection closes. */
 export const INLINE_BYTES_MAX = 64 * KiB;
-/** HTTP request headers. Above: 431. */
-export const HTTP_HEADER_BYTES_MAX = 16 * KiB;
 /** HTTP request body. Above: 413. */
 export const HTTP_BODY_BYTES_MAX = 16 * MiB;
 /** Seconds for an HTTP request's header, for the whole request. Above: closed. */

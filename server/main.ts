@@ -10,8 +10,7 @@ import { folderArgument, readFlags, wholeNumberFlag } from "./cli/flags.ts";
 import { helpText, unknownCommand } from "./cli/help.ts";
 import { ping } from "./cli/ping.ts";
 import { ADDRESS_ALLOWED, formatAddress, parseAddress, readSettings } from "./config.ts";
-import { StoreError } from "./errors.ts";
-import { OpenError } from "./log/log.ts";
+import { OpenError, StoreError } from "./errors.ts";
 import { quote, UsageError } from "./usage.ts";
 
 const EXIT_DONE = 0;
@@ -19,9 +18,6 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 /** As a shell says of a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
-
-/** Text that standard output has not taken. Above: `dump` waits until it has. */
-const UNPRINTED_BYTES_MAX = 1024 * 1024;
 
 type Run = (args: readonly string[]) => number | Promise<number>;
 
@@ -143,10 +139,9 @@ async function runDump(args: readonly string[]): Promise<number> {
   return EXIT_DONE;
 }
 
-/** Prints text; the promise, where there is one, resolves when standard output has taken what waits. */
+/** Prints text; where standard output has taken no more for now, the promise resolves when it has. */
 function print(text: string): Promise<void> | undefined {
-  process.stdout.write(text);
-  if (process.stdout.writableLength <= UNPRINTED_BYTES_MAX) return undefined;
+  if (process.stdout.write(text)) return undefined;
   return new Promise((resolve) => process.stdout.once("drain", () => resolve()));
 }
 
@@ -169,8 +164,11 @@ function refuseArguments(command: string, args: readonly string[]): void {
   throw new UsageError(`${command} does not take ${quote(surplus)}; see cairn help`);
 }
 
-// A reader that went away (`cairn dump | head`, a closed terminal) is no failure of ours.
-process.stdout.on("error", () => process.exit(EXIT_DONE));
-process.stderr.on("error", () => {});
+// A reader that went away (`cairn dump | head`) has what it wanted; a full disk is a failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT_DONE);
+  process.exit(fail(`standard output: ${error.message}`, EXIT_FAILED));
+});
+process.stderr.on("error", () => {}); // nobody reads the log: the server goes on
 
 process.exitCode = await run(process.argv.slice(2));

@@ -147,8 +147,7 @@ function checkRepeat(count: u32, index: u32, position: u64): i32 {
   for (let i: u32 = 0; i < count; i++) {
     viewEvent(frame, i);
     if (!sameEvent(requestRow(i))) {
-      failedIndex = i;
-      if (!idStandsElsewhere(i)) failedPosition = framePosition(frame) + i;
+      if (hasOtherPlace(i)) failedIndex = i;
       return DUPLICATE;
     }
   }
@@ -163,17 +162,13 @@ function checkRepeat(count: u32, index: u32, position: u64): i32 {
   return REPEATED;
 }
 
-/** Whether the differing event's own id is known at another place, which is then the one to name. */
-function idStandsElsewhere(index: u32): bool {
+/** Whether the differing event gives an id of its own, which is then the one to name, with its place if it has one. */
+function hasOtherPlace(index: u32): bool {
   const row = requestRow(index);
   if (load<u32>(row, REQUEST_HAS_EVENT_ID) == 0) return false;
   hash(row + REQUEST_EVENT_ID, UUID_SIZE);
   const entry = eventIdFind(hashLow, hashHigh);
-  if (entry == 0) {
-    failedPosition = -1;
-    return true;
-  }
-  failedPosition = eventIdPosition(entry);
+  failedPosition = entry == 0 ? -1 : <i64>eventIdPosition(entry);
   return true;
 }
 

@@ -74,8 +74,7 @@ Exit codes: 0 when all was printed, 1 when the store cannot be opened or read,
   },
 };
 
-/** Names of all commands, for the dispatch's suggestion. */
-export const COMMAND_NAMES: readonly string[] = Object.keys(PAGES);
+const COMMAND_NAMES: readonly string[] = Object.keys(PAGES);
 
 /** The list of commands, or a command's page; throws a `UsageError` for a command that does not exist. */
 export function helpText(command: string | undefined): string {

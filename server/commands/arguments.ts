@@ -101,7 +101,7 @@ export const BYTES_DIGITS = 4;
 /** Comma, hyphen and asterisk, as they stand in lists and ranges of partitions. */
 export const BYTES_OF_LISTS = 8;
 /** Anything else. */
-export const BYTES_OTHER = 16;
+const BYTES_OTHER = 16;
 
 const BYTE_CLASSES = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte === 0x00 || byte === 0x0a || byte === 0x0d) return BYTES_FORBIDDEN;

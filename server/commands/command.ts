@@ -26,7 +26,7 @@ export interface Context {
  * - "read": reads events, so it waits until the connection's own appends are durable.
  * - "connection": neither; its reply only keeps its place in the order.
  */
-export type CommandKind = "append" | "read" | "connection";
+type CommandKind = "append" | "read" | "connection";
 
 /** Returned by `run` of an append: there is no room for it now; it is run again when there is. */
 export const WAIT = Symbol("wait");

@@ -152,7 +152,7 @@ export function parseEventId(args: Arguments, index: number, core: ParseCore): n
 }
 
 /** Takes a partition key into the request's 16 bytes and returns their address. */
-export function parsePartitionKey(args: Arguments, index: number, core: ParseCore): number {
+function parsePartitionKey(args: Arguments, index: number, core: ParseCore): number {
   const target = core.requestKeyAddress;
   checkPartitionKey(args, index, core);
   core.parsePartitionKey(args.address(index), args.length(index), target);

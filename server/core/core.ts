@@ -263,7 +263,7 @@ export class Core {
 const textDecoder = new TextDecoder();
 
 /** An assertion of the core failed: a bug of ours. The process ends. */
-export class CoreTrap extends Error {
+class CoreTrap extends Error {
   override name = "CoreTrap";
 }
 

@@ -6,14 +6,13 @@
  */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { type Address, formatAddress, isLoopback, type Settings } from "../config.ts";
-import { StoreError } from "../errors.ts";
+import { OpenError, StoreError } from "../errors.ts";
 import {
   HTTP_BODY_BYTES_MAX,
   HTTP_HEADER_TIMEOUT_SECONDS,
   HTTP_REQUEST_TIMEOUT_SECONDS,
   KiB,
 } from "../limits.ts";
-import { OpenError } from "../log/log.ts";
 import { problem, problemOfError } from "./problem.ts";
 
 /** Whether the store takes writes, and where it does not, why. */
@@ -58,6 +57,7 @@ function listen(address: Address, app: Hono): Bun.Server<undefined> {
       idleTimeout: HTTP_HEADER_TIMEOUT_SECONDS,
       maxRequestBodySize: BODY_BYTES_CUT,
       development: false,
+      reusePort: false, // without it, and without development, Bun would share the port with another server
       fetch: (request) => app.fetch(request),
     });
   } catch (error) {

@@ -48,8 +48,3 @@ export interface Room {
 export class NoRoom extends Error {
   override name = "NoRoom";
 }
-
-/** The store cannot be opened; the message is one line that says why, with file and offset where it is damage. */
-export class OpenError extends Error {
-  override name = "OpenError";
-}

@@ -6,6 +6,7 @@ import type { ServerInfo } from "../commands/server-info.ts";
 import { type Address, formatAddress } from "../config.ts";
 import { OutputArea } from "../core/core.ts";
 import { descriptorLimit } from "../disk.ts";
+import { OpenError } from "../errors.ts";
 import { CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELD_BYTES_MAX, KiB } from "../limits.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { Connection } from "./connection.ts";
@@ -54,10 +55,22 @@ export class RespDoor {
     this.connectionsMax = Math.min(CONNECTIONS_MAX, descriptorLimit() - DESCRIPTORS_RESERVED);
   }
 
-  /** Takes connections from now on; returns `HOST:PORT` with the real port. Throws what the system says. */
+  /** Takes connections from now on; returns `HOST:PORT` with the real port. Throws OpenError. */
   listen(address: Address): string {
+    try {
+      this.listener = this.listenAt(address);
+    } catch (error) {
+      const reason = (error as Error).message;
+      throw new OpenError(`RESP cannot listen at ${formatAddress(address)}: ${reason}`);
+    }
+    this.server.respHost = address.host;
+    this.server.respPort = this.listener.port;
+    return formatAddress({ host: address.host, port: this.listener.port });
+  }
+
+  private listenAt(address: Address): Bun.TCPSocketListener<Connection> {
     const door = this;
-    this.listener = Bun.listen<Connection>({
+    return Bun.listen<Connection>({
       hostname: address.host,
       port: address.port,
       allowHalfOpen: true,
@@ -86,9 +99,6 @@ export class RespDoor {
         },
       },
     });
-    this.server.respHost = address.host;
-    this.server.respPort = this.listener.port;
-    return formatAddress({ host: address.host, port: this.listener.port });
   }
 
   /** A chunk is about to run. */

@@ -12,7 +12,7 @@ const VERSION = 5;
 const TIMESTAMP = 6;
 const PARTITION = 14; // u32 index: byte 56
 
-export interface AppendedEvent {
+interface AppendedEvent {
   readonly eventId: string;
   readonly streamId: string;
   readonly partitionKey: string;

@@ -1,9 +1,11 @@
 /**
  * What is done with a closed store: `verify` reads all of it, `dump` prints it. Neither changes a byte.
  */
+
 import { Core } from "../core/core.ts";
 import { DONE, NEED_BLOCK } from "../core/status.ts";
 import { systemDisk } from "../disk.ts";
+import { OpenError } from "../errors.ts";
 import {
   BATCH_BYTES_MAX,
   CACHE_BYTES,
@@ -11,7 +13,6 @@ import {
   SEGMENT_BYTES_DEFAULT,
 } from "../limits.ts";
 import { SegmentReader } from "../log/local/segment-reader.ts";
-import { OpenError } from "../log/log.ts";
 import { type OpenedFolder, openStoreFolderReadOnly } from "./store-folder.ts";
 import { readStoredEvent, type StoredEvent, storedEventJson } from "./stored-event.ts";
 

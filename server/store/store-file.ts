@@ -7,10 +7,11 @@
  * Little-endian; crc is the CRC32C of bytes 0 to 91. The secret seeds the hashes of ids and the checks of frame
  * heads. The file is written whole beside its place, synced and renamed, so that it is old or new, never half.
  */
+
 import type { Core } from "../core/core.ts";
 import { type Disk, readFully, writeFully } from "../disk.ts";
+import { OpenError } from "../errors.ts";
 import { checksum, FORMAT_VERSION } from "../log/local/segment.ts";
-import { OpenError } from "../log/log.ts";
 
 export const STORE_NAME = "STORE";
 const TEMPORARY_NAME = "STORE.new";

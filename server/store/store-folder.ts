@@ -6,9 +6,11 @@
  *   log/<n>.seg     segments, named by their first position
  *   log/next        the prepared segment
  */
+
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import { type Disk, writeFully, zeroFill } from "../disk.ts";
+import { OpenError } from "../errors.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PREPARE_SLICE_BYTES } from "../limits.ts";
 import { type RecoveredLog, recover } from "../log/local/recovery.ts";
 import {
@@ -18,7 +20,6 @@ import {
   SEGMENT_HEADER_BYTES,
   segmentName,
 } from "../log/local/segment.ts";
-import { OpenError } from "../log/log.ts";
 import {
   decodeStoreFile,
   partitionsOf,

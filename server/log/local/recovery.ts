@@ -8,6 +8,7 @@
  * the new end are rewritten, zeros behind them, and synced, since what the page cache shows after a failed sync
  * need not be on the disk, and the next durable mark will claim it.
  */
+
 import type { Core } from "../../core/core.ts";
 import {
   KIND_END,
@@ -18,8 +19,8 @@ import {
   REPLAY_UNKNOWN_KIND,
 } from "../../core/status.ts";
 import { type Disk, type DiskFile, readFully, writeFully, zeroFill } from "../../disk.ts";
+import { OpenError } from "../../errors.ts";
 import { MiB, PREPARE_SLICE_BYTES } from "../../limits.ts";
-import { OpenError } from "../log.ts";
 import {
   decodeSegmentHeader,
   isSegmentName,
