@@ -8,7 +8,17 @@ import { defineConfig } from "vitest/config";
 
 const TEST_TIME_MAX_MS = 120_000;
 
+/** The core's file by its path, as Bun gives it for `with { type: "file" }`; vite would run it as a module. */
+const embeddedFiles = {
+  name: "embedded-files",
+  enforce: "pre" as const,
+  load(id: string): string | undefined {
+    return id.endsWith(".wasm") ? `export default ${JSON.stringify(id)};` : undefined;
+  },
+};
+
 export default defineConfig({
+  plugins: [embeddedFiles],
   test: {
     include: ["test/**/*.test.ts"],
     pool: "threads",

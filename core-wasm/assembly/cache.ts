@@ -37,7 +37,7 @@ let scratchOffset: u64 = u64.MAX_VALUE;
 let scratchLoaded: usize = 0;
 let scratchVerified: bool = false;
 
-/** What must be loaded (after NEED_BLOCK), or is damaged (after CORRUPT): log offset, bytes, and where to. */
+/** What must be loaded (after NEED_BLOCK): log offset, bytes, and where to. */
 export let missedOffset: u64 = 0;
 export let missedSize: usize = 0;
 export let missedPtr: usize = 0;
@@ -65,9 +65,12 @@ export function cacheBytes(): usize {
 
 /** A checked frame, in `foundFrame` after DONE. */
 export let foundFrame: usize = 0;
+/** Log offset of the frame that was asked for last: what an error names. */
+export let wantedOffset: u64 = 0;
 
 /** Finds the frame at a log offset that some table gave. */
 export function frameAt(offset: u64): i32 {
+  wantedOffset = offset;
   if (offset >= durableOffset) {
     foundFrame = batchFrame(offset);
     return DONE;
@@ -144,6 +147,7 @@ function frameInScratch(): i32 {
   foundFrame = scratch;
   if (scratchVerified) return DONE;
   const offset = scratchOffset;
+  if (scratchLoaded == 0) return missScratch(offset, FRAME_HEAD_SIZE); // the disk refused it the last time
   if (scratchLoaded < FRAME_HEAD_SIZE) return corrupt(offset);
   const length = frameHeadLength(scratch, offset);
   if (length == 0) return corrupt(offset);
@@ -158,7 +162,6 @@ function frameInScratch(): i32 {
 
 function corrupt(offset: u64): i32 {
   if (offset == scratchOffset) scratchOffset = u64.MAX_VALUE;
-  missedOffset = offset;
   return CORRUPT;
 }
 

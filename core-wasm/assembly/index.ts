@@ -17,7 +17,7 @@ import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle, batchSynced, durableOffset, durablePosition, fillLength,
   flightLength, flightPtr, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
 } from "./batch";
-import { cacheBytes as bytesInCache, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize } from "./cache";
+import { cacheBytes as bytesInCache, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
 import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
@@ -117,6 +117,7 @@ export function streamCount(): u32 { return countStreams(); }
 export function getMissedOffset(): f64 { return <f64>missedOffset; }
 export function getMissedSize(): u32 { return <u32>missedSize; }
 export function getMissedPtr(): usize { return missedPtr; }
+export function getWantedOffset(): f64 { return <f64>wantedOffset; }
 export function cacheBytes(): f64 { return <f64>bytesInCache(); }
 export function getScanAt(): u32 { return scanAt; }
 export function getScanEnd(): u32 { return scanEnd; }

@@ -74,6 +74,11 @@ export function ensureMemory(bytes: usize): bool {
   return memory.grow(<i32>((least + PAGE_SIZE - 1) / PAGE_SIZE)) >= 0;
 }
 
+/** Bytes that may still be taken before the limit. */
+export function memoryLeft(): u64 {
+  return bump < limitBytes ? <u64>limitBytes - bump : 0;
+}
+
 /** Bytes taken from linear memory so far. */
 export function memoryUsed(): usize {
   return bump;

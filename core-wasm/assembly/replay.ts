@@ -69,7 +69,7 @@ function takeFrame(frame: usize, length: usize): i32 {
   if (load<u32>(frame, FRAME_PREVIOUS_CRC) != replayCrc || framePosition(frame) != replayPosition) return REPLAY_MISFIT;
   if (kind == KIND_EVENTS) {
     if (count == 0) return REPLAY_MISFIT;
-    if (!tablesReserve(count)) return REPLAY_NO_MEMORY;
+    if (!tablesReserve(count, 0)) return REPLAY_NO_MEMORY;
     for (let i: u32 = 0; i < count; i++) {
       viewEvent(frame, i);
       if (!takeEvent(i)) return REPLAY_MISFIT;

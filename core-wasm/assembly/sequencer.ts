@@ -22,7 +22,7 @@ import {
   viewStreamSize, viewTimestamp, viewTransactionId, viewVersion, zigzag,
 } from "./event";
 import {
-  eventIdFind, eventIdPosition, eventInsert, partitionNextSequence, partitionOf, placeIndex, placeOffset, streamFind, streamHash,
+  APPEND_SPARE_BYTES, eventIdFind, eventIdPosition, eventInsert, partitionNextSequence, partitionOf, placeIndex, placeOffset, streamFind, streamHash,
   streamInsert, streamKey, streamNextVersion, tablesReserve,
 } from "./tables";
 import {
@@ -71,7 +71,7 @@ export function append(count: u32, hasKey: bool, nowMs: u64): i32 {
     return NO_ROOM;
   }
   const frame = batchReserve(size);
-  if (frame == 0 || !tablesReserve(count)) return NO_MEMORY;
+  if (frame == 0 || !tablesReserve(count, APPEND_SPARE_BYTES)) return NO_MEMORY;
   const recordedAt = max(nowMs, lastRecordedAt);
   resultPosition = nextPosition;
   resultRecordedAt = recordedAt;

@@ -20,7 +20,7 @@ export const WRONG_KEY: i32 = -5;
 export const DUPLICATE: i32 = -6;
 /** An event id is given twice in one request: `failedIndex`. */
 export const ID_TWICE: i32 = -7;
-/** The stored frame is damaged: `missedOffset` says where in the log. */
+/** The stored frame is damaged: `wantedOffset` says where in the log. */
 export const CORRUPT: i32 = -8;
 /** The output area is full: make it larger and call again. */
 export const NEED_OUTPUT: i32 = -9;

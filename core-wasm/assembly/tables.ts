@@ -7,7 +7,7 @@
 //   places          chunks of u64: log offset / 8 in the upper 48 bits, index in the frame in the lower 16
 import { ENTRY_DATA, TABLE_SIZE, tableCount, tableFind, tableGrowthBytes, tableInit, tableInsert } from "./table";
 import { CHUNK_SIZE_MAX, LIST_SIZE, listAppend, listCount, listCountBelow, listGet } from "./list";
-import { allocateReserved, ensureMemory, release } from "./memory";
+import { allocateReserved, ensureMemory, memoryLeft, release } from "./memory";
 import { UUID_SIZE, uuidCopy } from "./uuid";
 
 const STREAM_KEY: usize = ENTRY_DATA;
@@ -41,12 +41,19 @@ export function tablesInit(count: u32): void {
   directory = allocateReserved(<usize>directoryCapacity * sizeof<u32>());
 }
 
-/** Makes sure that `count` events can be added without a refusal of memory. */
-export function tablesReserve(count: u32): bool {
+/**
+ * What appends leave free of the memory's limit: a start replays through a window of 4 MiB before it has tables,
+ * and a reply may take 16 MiB. Without it a store that filled its memory could be neither read nor opened again.
+ */
+export const APPEND_SPARE_BYTES: usize = 32 << 20;
+
+/** Makes sure that `count` events can be added without a refusal of memory, and `spare` bytes are left then. */
+export function tablesReserve(count: u32, spare: usize): bool {
   const perEvent: usize = 2 * <usize>CHUNK_SIZE_MAX + 2 * 4096 + UUID_SIZE;
   const fixed = tableGrowthBytes(streams) + tableGrowthBytes(eventIds) + PLACES_CHUNK_SIZE +
     2 * <usize>directoryCapacity * sizeof<u32>() + <usize>(count >> 9) * 2 * PLACES_CHUNK_SIZE;
-  return ensureMemory(fixed + <usize>count * perEvent);
+  const bytes = fixed + <usize>count * perEvent;
+  return <u64>bytes + spare <= memoryLeft() && ensureMemory(bytes);
 }
 
 export function streamFind(low: u64, high: u32): usize {

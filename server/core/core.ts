@@ -86,6 +86,7 @@ export interface CoreExports {
   getMissedOffset(): number;
   getMissedSize(): number;
   getMissedPtr(): number;
+  getWantedOffset(): number;
   cacheLoaded(size: number): void;
   cacheBytes(): number;
 

@@ -81,7 +81,7 @@ export class Connection implements SessionLink, Staging {
 
   /** Takes a chunk from the socket. */
   receive(chunk: Uint8Array): void {
-    if (this.isEnding || this.isClosed) return;
+    if (this.session.closing || this.isEnding || this.isClosed) return;
     this.session.activeAtMs = performance.now();
     this.door.server.inputBytes += chunk.length;
     this.decoder.push(chunk);
@@ -187,7 +187,12 @@ export class Connection implements SessionLink, Staging {
         : store.wasRepeated
           ? HeldKind.repeat
           : HeldKind.append;
-    this.writeReply(command, result, held, kind);
+    try {
+      this.writeReply(command, result, held, kind);
+    } catch (error) {
+      if (!(error instanceof MemoryRefused)) throw error;
+      this.kill(); // the append is done: an error would say that it is not
+    }
   }
 
   private writeReply(
@@ -369,6 +374,11 @@ export class Connection implements SessionLink, Staging {
     this.socket.end();
     // A client that goes on sending is read no longer than it takes to see why.
     this.socket.timeout(FAREWELL_SECONDS);
+  }
+
+  /** All that was asked is answered, and the socket has it. */
+  get isDone(): boolean {
+    return this.isEnding && this.unsentTotal === 0;
   }
 
   /** Ends the connection in order, when the server stops: what it asked and was answered is sent. */

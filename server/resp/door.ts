@@ -16,8 +16,10 @@ import { Reply } from "./reply.ts";
 /** The area of replies that go out at once, when it is made. */
 const DIRECT_BYTES = 512 * KiB;
 const TOO_MANY = "-ERR max number of clients reached\r\n";
-/** How long a stop waits for clients to take their last replies. Then they are cut. */
-const STOP_TIMEOUT_MS = 5_000;
+/** How long a stop waits for clients that have all their replies to close. Then they are cut. */
+const STOP_IDLE_MS = 250;
+/** How long it waits for the others to take their last replies. */
+const STOP_UNSENT_MS = 5_000;
 
 export interface RespDoorOptions {
   readonly address: Address;
@@ -43,7 +45,7 @@ export class RespDoor {
   private readonly spare: HeldReplies[] = [];
   private heldBytes = 0;
   private listener: Bun.TCPSocketListener<Connection> | null = null;
-  private drained: (() => void) | null = null;
+  private allClosed: (() => void) | null = null;
 
   constructor(options: RespDoorOptions) {
     this.store = options.store;
@@ -144,14 +146,20 @@ export class RespDoor {
     this.listener?.stop(false);
     this.listener = null;
     for (const connection of [...this.connections]) this.guard(() => connection.stop());
-    if (this.connections.size > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.drained = resolve;
-      const timer = setTimeout(resolve, STOP_TIMEOUT_MS);
-      await promise;
-      clearTimeout(timer);
-    }
+    await this.closedWithin(STOP_IDLE_MS);
+    for (const connection of [...this.connections]) if (connection.isDone) connection.kill();
+    await this.closedWithin(STOP_UNSENT_MS);
     for (const connection of [...this.connections]) connection.kill();
+  }
+
+  /** Resolves when there is no connection any more, or after this time. */
+  private async closedWithin(timeMs: number): Promise<void> {
+    if (this.connections.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.allClosed = resolve;
+    const timer = setTimeout(resolve, timeMs);
+    await promise;
+    clearTimeout(timer);
   }
 
   private opened(socket: Bun.Socket<Connection>): void {
@@ -176,7 +184,7 @@ export class RespDoor {
     if (connection === undefined) return;
     connection.closed();
     this.connections.delete(connection);
-    if (this.connections.size === 0) this.drained?.();
+    if (this.connections.size === 0) this.allClosed?.();
   }
 
   /** What is thrown beyond a command is a bug, and no client's business. */

@@ -101,7 +101,7 @@ export class EventStore {
   private wantedBytes = 0;
   private fenceReason: string | null = null;
   private noRoomReason: string | null = null;
-  private roomRetryAt = 0;
+  private roomRefusedAt = 0;
   private visibleStreams: number;
   private sealedStreams = 0;
   private isMarked = true;
@@ -224,6 +224,7 @@ export class EventStore {
 
   /** The newest batch that holds something unsettled, or 0. */
   pendingBatch(): number {
+    if (this.fenceReason !== null) return 0; // what waited was told, and nothing follows
     if (this.core.exports.getFillLength() > 0) return this.fillingBatch;
     return this.flightBatch;
   }
@@ -266,7 +267,9 @@ export class EventStore {
   /** Opens a new segment; nothing waits to be written. Throws READONLY where the disk has no room. */
   private extendLog(bytes: number): void {
     const { exports } = this.core;
-    if (this.noRoomReason !== null && this.options.clock() < this.roomRetryAt) {
+    const now = this.options.clock();
+    const sinceRefusalMs = now - this.roomRefusedAt; // negative where the clock was set back
+    if (this.noRoomReason !== null && sinceRefusalMs >= 0 && sinceRefusalMs < ROOM_RETRY_MS) {
       throw readOnly(this.noRoomReason);
     }
     try {
@@ -287,7 +290,7 @@ export class EventStore {
       }
       if (this.noRoomReason === null) this.options.log(`read-only: ${error.message}`);
       this.noRoomReason = error.message;
-      this.roomRetryAt = this.options.clock() + ROOM_RETRY_MS;
+      this.roomRefusedAt = now;
       throw readOnly(error.message);
     }
   }
@@ -457,10 +460,10 @@ export class EventStore {
     this.options.log(`read-only: ${this.fenceReason}`);
     const flight = this.flightBatch;
     this.wantedBytes = 0;
-    if (flight > 0) this.notify(flight, "uncertain");
-    this.notify(this.fillingBatch, "unwritten");
+    // Each batch counts as settled before its callbacks run, and not earlier: they ask.
     this.flightBatch = 0;
-    this.fillingBatch++;
+    if (flight > 0) this.notify(flight, "uncertain");
+    this.notify(this.fillingBatch++, "unwritten");
     this.releaseWaiters();
     this.finishStop();
   }
@@ -748,7 +751,7 @@ export class EventStore {
   }
 
   private corrupt(): StoreError {
-    const place = this.log.placeText(this.core.exports.getMissedOffset());
+    const place = this.log.placeText(this.core.exports.getWantedOffset());
     return new StoreError("CORRUPT", `the record in ${place} is damaged`);
   }
 }

@@ -129,7 +129,7 @@ class OfflineReader {
       const count = status === NEED_BLOCK ? this.log.read(exports.getMissedOffset(), target) : 0;
       if (count === 0) {
         throw new OpenError(
-          `${this.log.placeText(exports.getMissedOffset())}: the record is damaged`,
+          `${this.log.placeText(exports.getWantedOffset())}: the record is damaged`,
         );
       }
       exports.cacheLoaded(count);

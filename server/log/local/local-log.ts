@@ -125,7 +125,7 @@ export class LocalLog implements Log {
     const segment = this.lastSegment();
     const { writer } = this;
     const start = offset - segment.header.base;
-    const fileBytes = alignSegment(start + bytes + SEGMENT_HEADER_BYTES);
+    const fileBytes = Math.max(segment.bytes, alignSegment(start + bytes + SEGMENT_HEADER_BYTES));
     try {
       zeroFill(writer, segment.bytes, fileBytes);
       writer.sync();

@@ -95,15 +95,15 @@ export function recover(options: RecoveryOptions): RecoveredLog {
     if (next !== undefined) checkSealed(core, segment, next);
   });
   const last = segments[segments.length - 1] as SegmentFile;
-  const wasStopped = core.exports.getReplayLastKind() === KIND_END;
-  mendLastSegment(options, last, wasStopped);
+  const endsInOrder = core.exports.getReplayLastKind() === KIND_END;
+  const { bytes, hasTail } = mendLastSegment(options, last, endsInOrder);
   return {
-    segments,
+    segments: [...segments.slice(0, -1), { ...last, bytes }],
     end: core.exports.getReplayOffset(),
     crc: core.exports.getReplayCrc(),
     position: core.exports.getReplayPosition(),
     recordedAt: core.exports.getReplayRecordedAt(),
-    wasStopped,
+    wasStopped: endsInOrder && !hasTail,
   };
 }
 
@@ -194,11 +194,12 @@ export function alignSegment(end: number): number {
   return Math.ceil(end / SEGMENT_ALIGNMENT) * SEGMENT_ALIGNMENT;
 }
 
+/** Returns the segment's size from now on, and whether there was a torn tail. */
 function mendLastSegment(
   options: RecoveryOptions,
   segment: SegmentFile,
-  wasStopped: boolean,
-): void {
+  endsInOrder: boolean,
+): { bytes: number; hasTail: boolean } {
   const { core, disk } = options;
   const end = core.exports.getReplayOffset();
   const base = segment.header.base;
@@ -213,28 +214,27 @@ function mendLastSegment(
         `the record here is damaged, and ${claim - end} bytes behind it are known to have been synced`,
       );
     }
-    if (wasStopped && tail > end) {
-      throw damage(
-        segment,
-        end - base,
-        "there are bytes behind the record that an orderly stop wrote last",
-      );
-    }
+    const hasTail = tail > end;
     if (options.readOnly) {
-      if (tail > end)
+      if (hasTail)
         options.log(`${segment.path} at offset ${end - base}: an incomplete last transaction`);
-      return;
+      return { bytes: segment.bytes, hasTail };
     }
-    if (tail > end) {
+    if (hasTail) {
       const kept = keepTail(disk, file, segment, end, tail);
       options.log(
         `${segment.path} at offset ${end - base}: cut an incomplete last transaction, ${tail - end} bytes, ${kept}`,
       );
     }
     rewrite(core, file, segment, claim, end);
-    if (!wasStopped) zeroFill(file, end - base, segment.bytes);
+    // The file may have lost its last bytes with a crash; room for an end frame is always kept.
+    const bytes = Math.max(segment.bytes, end - base + SEGMENT_HEADER_BYTES);
+    // Behind an end frame lie the zeros that were synced before it, unless a later run wrote there.
+    if (!endsInOrder || hasTail) zeroFill(file, end - base, bytes);
+    else zeroFill(file, segment.bytes, bytes);
     file.sync();
     disk.syncFolder(options.folder);
+    return { bytes, hasTail };
   } finally {
     file.close();
   }
