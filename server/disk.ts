@@ -31,6 +31,13 @@ export interface DiskFile {
 export interface Disk {
   /** "read": must exist. "write": read and write, must exist. "create": made new, must not exist. */
   open(path: string, mode: "read" | "write" | "create"): DiskFile;
+  /**
+   * Opens a file for writes that are durable when they return and pass the page cache by: one device write and
+   * one flush, where write and fdatasync take the file system's way round. Offset, length and address of a write
+   * are multiples of `DIRECT_BLOCK_BYTES`. Null where the file system has no such writes; a write throws EINVAL
+   * where it says so only then, and has written nothing.
+   */
+  openDirect(path: string): DiskFile | null;
   /** Makes a folder (mode 0700) and its parents; one that exists is fine. */
   makeFolder(path: string): void;
   /** Names in a folder, sorted by bytes. */
@@ -45,6 +52,9 @@ export interface Disk {
   /** Takes an exclusive lock on a file (made when missing) until the returned function is called; null when another holds it. */
   lock(path: string): (() => void) | null;
 }
+
+/** What direct writes are multiples of: a page, which every block device's sector size divides. */
+export const DIRECT_BLOCK_BYTES = 4_096;
 
 const LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4; // LOCK_EX | LOCK_NB, flock(2)
 const FILE_MODE = 0o600;
@@ -93,6 +103,17 @@ export const systemDisk: Disk = {
   open(path, mode) {
     const flags = mode === "read" ? "r" : mode === "write" ? "r+" : "wx+";
     return new SystemFile(path, fs.openSync(path, flags, FILE_MODE));
+  },
+
+  openDirect(path) {
+    const { O_RDWR, O_DIRECT, O_DSYNC } = fs.constants;
+    if (!O_DIRECT || !O_DSYNC) return null; // not Linux
+    try {
+      return new SystemFile(path, fs.openSync(path, O_RDWR | O_DIRECT | O_DSYNC));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EINVAL") return null;
+      throw error;
+    }
   },
 
   makeFolder(path) {

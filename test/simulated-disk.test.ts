@@ -11,7 +11,10 @@ const SECTORS = 8;
 /** What may be made of unsynced bytes, told from the bytes that a crash left. */
 type Fate = "old" | "new" | "zeros" | "other";
 
-function open(seed: number, options: { shortWrites?: number; capacityBytes?: number } = {}) {
+function open(
+  seed: number,
+  options: { shortWrites?: number; capacityBytes?: number; directWrites?: boolean } = {},
+) {
   const simulated = new SimulatedDisk({ random: new Random(seed), ...options });
   return { simulated, disk: simulated.boot() };
 }
@@ -325,4 +328,23 @@ test("an image holds every file, and a flipped bit shows", () => {
   copy.crash();
   const after = read(copy.boot(), "/d/f");
   expect([after[0], after[1]]).toEqual([1, 0]);
+});
+
+test("direct writes are durable when they return, alone, and take whole blocks", () => {
+  const { simulated, disk } = open(5, { directWrites: true });
+  const file = fileOfOnes(disk, 24);
+  const direct = disk.openDirect("/d/f");
+  file.write(new Uint8Array(SECTOR_BYTES).fill(2), 0);
+  expect(direct?.write(new Uint8Array(4_096).fill(2), 4_096)).toBe(4_096);
+  for (const [bytes, offset] of [
+    [new Uint8Array(100), 0],
+    [new Uint8Array(4_096), 512],
+    [new Uint8Array(8_192).subarray(1, 4_097), 0],
+  ] as const) {
+    expect(() => direct?.write(bytes, offset)).toThrow("EINVAL");
+  }
+  simulated.crash();
+  const found = fates(simulated.image().get("/d/f") ?? new Uint8Array());
+  expect(found.slice(8, 16)).toEqual(Array(8).fill("new"));
+  expect(found.slice(1, 8).concat(found.slice(16))).toEqual(Array(15).fill("old"));
 });

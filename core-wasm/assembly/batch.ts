@@ -2,19 +2,28 @@
 // synced. Both lie one after the other in the log, and end where the log ends.
 //
 //   … durable │ in flight │ filling │ ← logOffset, where the next frame will lie
-import { allocate, areaSize, release } from "./memory";
+//
+// A batch's area begins with the bytes that lie before it in its first block of the log, its head, and ends with
+// zeros up to the end of its last one: direct I/O writes whole blocks, and what was there must stay.
+//
+//   area  │ head │ frames … │ zeros │      head and zeros are less than a block each
+import { allocate, allocateReserved, areaSize, release } from "./memory";
 import { FRAME_HEAD_SIZE, KIND_END, frameClose, frameOpen, frameSpan } from "./frame";
 
 /** Room that is kept in every segment, so that an orderly stop can always write its end frame. */
 export const END_FRAME_SPAN: usize = (FRAME_HEAD_SIZE + 7) & ~7;
+/** What direct I/O writes a multiple of (server/disk.ts: DIRECT_BLOCK_BYTES). */
+const WRITE_BLOCK_SIZE: usize = 4096;
 const BATCH_SIZE_MIN: usize = 1 << 18;
 /** A batch's area is given back after a batch that needed more than this. */
 const BATCH_SIZE_KEPT: usize = 1 << 22;
 
-export let fillPtr: usize = 0;
+let fillArea: usize = 0;
+let fillHead: usize = 0;
 export let fillLength: usize = 0;
 let fillCapacity: usize = 0;
-export let flightPtr: usize = 0;
+let flightArea: usize = 0;
+export let flightHead: usize = 0;
 export let flightLength: usize = 0;
 let flightCapacity: usize = 0;
 
@@ -39,6 +48,23 @@ let batchBytesMax: usize = 0;
 
 export function batchInit(bytesMax: usize): void {
   batchBytesMax = bytesMax;
+  fillArea = allocateReserved(BATCH_SIZE_MIN);
+  flightArea = allocateReserved(BATCH_SIZE_MIN);
+  fillCapacity = flightCapacity = BATCH_SIZE_MIN;
+}
+
+/** The batch in flight, its first byte; `flightHead` bytes of its block lie before it. */
+export function flightFrames(): usize {
+  return flightArea + flightHead;
+}
+
+/** Where the bytes belong that lie before the filling batch in its block of the log: `fillHeadSize` of them. */
+export function fillHeadPtr(): usize {
+  return fillArea;
+}
+
+export function fillHeadSize(): usize {
+  return fillHead;
 }
 
 /** Takes the end of the log as recovery found it, all of it durable. */
@@ -54,6 +80,7 @@ export function batchResume(offset: u64, crc: u32, position: u64, recordedAt: u6
 export function batchEnterSegment(offset: u64, end: u64): void {
   assert(fillLength == 0 && flightLength == 0 && offset >= logOffset && end > offset);
   logOffset = durableOffset = syncedOffset = offset;
+  fillHead = <usize>offset & (WRITE_BLOCK_SIZE - 1);
   roomEnd = end - END_FRAME_SPAN;
 }
 
@@ -71,17 +98,18 @@ export function segmentLacksRoom(size: usize): bool {
 
 /** Where the next frame of at most `size` bytes is to be written; 0 when memory is refused. */
 export function batchReserve(size: usize): usize {
-  const needed = fillLength + frameSpan(size) + END_FRAME_SPAN;
+  const filled = fillHead + fillLength;
+  const needed = filled + frameSpan(size) + END_FRAME_SPAN + WRITE_BLOCK_SIZE;
   if (needed > fillCapacity) {
-    const capacity = areaSize(max(needed, max(BATCH_SIZE_MIN, fillCapacity)));
+    const capacity = areaSize(needed);
     const fresh = allocate(capacity);
     if (fresh == 0) return 0;
-    if (fillLength > 0) memory.copy(fresh, fillPtr, fillLength);
-    if (fillCapacity > 0) release(fillPtr, fillCapacity);
-    fillPtr = fresh;
+    memory.copy(fresh, fillArea, filled);
+    release(fillArea, fillCapacity);
+    fillArea = fresh;
     fillCapacity = capacity;
   }
-  return fillPtr + fillLength;
+  return fillArea + filled;
 }
 
 /** Distance from the next frame back to what is known synced. */
@@ -115,15 +143,20 @@ export function batchAddClaim(kind: u32, recordedAt: u64): bool {
 /** Makes the filled batch the one in flight; there must be none. */
 export function batchSeal(): void {
   assert(flightLength == 0 && fillLength > 0);
-  const ptr = flightPtr;
+  const area = flightArea;
   const capacity = flightCapacity;
-  flightPtr = fillPtr;
+  flightArea = fillArea;
+  flightHead = fillHead;
   flightLength = fillLength;
   flightCapacity = fillCapacity;
   flightPosition = nextPosition;
-  fillPtr = ptr;
+  const end = flightArea + flightHead + flightLength;
+  fillArea = area;
+  fillHead = <usize>logOffset & (WRITE_BLOCK_SIZE - 1);
   fillCapacity = capacity;
   fillLength = 0;
+  memory.copy(fillArea, end - fillHead, fillHead);
+  memory.fill(end, 0, (WRITE_BLOCK_SIZE - fillHead) & (WRITE_BLOCK_SIZE - 1));
 }
 
 /** A sync has returned: what is written, which is all but the filling batch, is on the disk. */
@@ -139,9 +172,9 @@ export function batchSettle(): void {
   durablePosition = flightPosition;
   flightLength = 0;
   if (flightCapacity > BATCH_SIZE_KEPT) {
-    release(flightPtr, flightCapacity);
-    flightPtr = 0;
-    flightCapacity = 0;
+    release(flightArea, flightCapacity);
+    flightArea = allocateReserved(BATCH_SIZE_MIN);
+    flightCapacity = BATCH_SIZE_MIN;
   }
 }
 
@@ -149,5 +182,7 @@ export function batchSettle(): void {
 export function batchFrame(offset: u64): usize {
   assert(offset >= durableOffset && offset < logOffset);
   const distance = <usize>(offset - durableOffset);
-  return distance < flightLength ? flightPtr + distance : fillPtr + (distance - flightLength);
+  return distance < flightLength
+    ? flightArea + flightHead + distance
+    : fillArea + fillHead + (distance - flightLength);
 }

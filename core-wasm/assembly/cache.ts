@@ -9,7 +9,7 @@
 // Replacement is CLOCK (Corbató, 1968): a hand passes over the slots and takes the first that was not used since.
 import { allocate, areaSize, release } from "./memory";
 import { FRAME_HEAD_SIZE, FRAME_LENGTH, frameHeadLength, frameIsWhole } from "./frame";
-import { batchFrame, durableOffset } from "./batch";
+import { batchFrame, durableOffset, flightFrames, flightLength } from "./batch";
 import { viewClear } from "./event";
 import { CORRUPT, DONE, NEED_BLOCK, NO_MEMORY } from "./status";
 
@@ -175,6 +175,35 @@ export function cacheLoaded(size: usize): void {
   const loaded = load<u32>(slot, SLOT_LOADED) + <u32>size;
   store<u32>(slot, loaded, SLOT_LOADED);
   assert(<usize>loaded <= BLOCK_SIZE);
+}
+
+/**
+ * Takes over the batch that has become durable, so that what was just written is read without the disk, which
+ * direct I/O makes the only other place that has it. What the cache does not hold from a block's start is left.
+ */
+export function cacheFlight(): void {
+  let ptr = flightFrames();
+  let offset = durableOffset;
+  const end = offset + flightLength;
+  while (offset < end) {
+    const number = offset >> BLOCK_SHIFT;
+    const inBlock = <usize>(offset & (BLOCK_SIZE - 1));
+    const size = <usize>min<u64>(end - offset, BLOCK_SIZE - inBlock);
+    let slot = slotOf(number);
+    if (slot == 0 && inBlock == 0) {
+      const taken = takeSlot(number);
+      if (taken >= 0) {
+        slot = slots + <usize>taken * SLOT_SIZE;
+        store<u32>(slot, 0, SLOT_USED); // the first to make room, unless somebody reads it
+      }
+    }
+    if (slot != 0 && <usize>load<u32>(slot, SLOT_LOADED) == inBlock) {
+      memory.copy(<usize>load<u32>(slot, SLOT_BLOCK) + inBlock, ptr, size);
+      store<u32>(slot, <u32>(inBlock + size), SLOT_LOADED);
+    }
+    ptr += size;
+    offset += size;
+  }
 }
 
 @inline function home(number: u64): u32 {

@@ -14,10 +14,10 @@ import {
 } from "./sequencer";
 import { streamCount as countStreams, partitionOf, tablesInit } from "./tables";
 import {
-  batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle, batchSynced, durableOffset, durablePosition, fillLength,
-  flightLength, flightPtr, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
+  batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
+  fillLength, flightFrames, flightHead, flightLength, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
 } from "./batch";
-import { cacheBytes as bytesInCache, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
+import { cacheBytes as bytesInCache, cacheFlight, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
 import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
@@ -33,7 +33,8 @@ import {
 
 export { allocate, release };
 export { uuidParse, uuidV5, uuidWrite };
-export { batchSeal, batchSettle, batchSynced, cacheLoaded };
+export { batchSeal, batchSynced, cacheLoaded };
+export { fillHeadPtr, fillHeadSize };
 export { APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax };
 export { eventPosition, partitionSequence, scanOpenPartition, scanOpenStream, showEvent, streamKeyOf, streamVersion } from "./scan";
 export { scanRun };
@@ -102,7 +103,13 @@ export function resumeLog(offset: f64, crc: u32, position: f64, recordedAt: f64)
 export function enterSegment(offset: f64, end: f64): void { batchEnterSegment(<u64>offset, <u64>end); }
 export function addClaim(kind: u32, nowMs: f64): bool { return batchAddClaim(kind, <u64>nowMs); }
 export function getFillLength(): u32 { return <u32>fillLength; }
-export function getFlightPtr(): usize { return flightPtr; }
+/** The batch in flight is as durable as the store promises. */
+export function batchSettle(): void {
+  cacheFlight();
+  settleBatch();
+}
+export function getFlightPtr(): usize { return flightFrames(); }
+export function getFlightHead(): u32 { return <u32>flightHead; }
 export function getFlightLength(): u32 { return <u32>flightLength; }
 export function getLogOffset(): f64 { return <f64>logOffset; }
 export function getPreviousCrc(): u32 { return previousCrc; }

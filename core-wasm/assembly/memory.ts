@@ -7,6 +7,8 @@ const CLASS_MAX: u32 = 31;
 const GROWTH_BYTES_MIN: usize = 1 << 20;
 const GROWTH_BYTES_MAX: usize = 64 << 20;
 const PAGE_SIZE: usize = 65536;
+/** Larger areas begin at multiples of this, so that direct I/O can take them. */
+const ALIGNMENT: usize = 4096;
 
 /** First free area of each class; a free area's first word points to the next. */
 const freeLists: usize = memory.data(32 * sizeof<u32>());
@@ -31,7 +33,7 @@ export function areaSize(size: usize): usize {
   return 1 << classOf(size);
 }
 
-/** An area of at least `size` bytes, aligned to 16; 0 when memory is at its limit. */
+/** An area of at least `size` bytes, aligned to 16, from 4 KiB on to 4 KiB; 0 when memory is at its limit. */
 export function allocate(size: usize): usize {
   const areaClass = classOf(size);
   if (areaClass > CLASS_MAX) return 0;
@@ -42,9 +44,10 @@ export function allocate(size: usize): usize {
     return free;
   }
   const bytes: usize = 1 << areaClass;
-  if (!ensureMemory(bytes)) return 0;
-  const area = bump;
-  bump += bytes;
+  const gap: usize = bytes < ALIGNMENT ? 0 : (ALIGNMENT - (bump & (ALIGNMENT - 1))) & (ALIGNMENT - 1);
+  if (!ensureMemory(gap + bytes)) return 0;
+  const area = bump + gap;
+  bump = area + bytes;
   return area;
 }
 

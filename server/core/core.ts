@@ -47,6 +47,9 @@ export interface CoreExports {
   batchSynced(): void;
   getFillLength(): number;
   getFlightPtr(): number;
+  getFlightHead(): number;
+  fillHeadPtr(): number;
+  fillHeadSize(): number;
   getFlightLength(): number;
   getLogOffset(): number;
   getPreviousCrc(): number;

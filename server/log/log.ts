@@ -17,10 +17,12 @@ export type Outcome =
 
 export interface Log {
   /**
-   * Writes a batch at its log offset, which is where the log ends, and calls `done` when it is durable, at
-   * once or in a later turn. One batch at a time.
+   * Writes the batch that the core has in flight, at the log's end, and calls `done` when it is durable, at once
+   * or in a later turn. One batch at a time.
    */
-  append(batch: Uint8Array, offset: number, done: (error: Error | null) => void): void;
+  append(done: (error: Error | null) => void): void;
+  /** As `append`, on the calling thread whatever the disk's speed. Throws what the disk says. */
+  appendNow(): void;
   /** Makes all that was appended durable now, on the calling thread. Throws what the disk says. */
   sync(): void;
   /**

@@ -86,6 +86,7 @@ export class Connection implements SessionLink, Staging {
     this.door.server.inputBytes += chunk.length;
     this.decoder.push(chunk);
     this.run();
+    this.door.store.commitIfComplete();
   }
 
   /** The peer sends nothing more; it still gets what it asked for. */
@@ -180,7 +181,10 @@ export class Connection implements SessionLink, Staging {
     }
     const batch = Math.max(this.heldBatch, store.answerBatch);
     const held = batch > 0 ? door.heldFor(batch) : null;
-    if (held !== null) this.heldBatch = batch;
+    if (held !== null && this.heldBatch !== batch) {
+      this.heldBatch = batch;
+      store.clientsQueued++;
+    }
     const kind =
       store.answerBatch === 0
         ? HeldKind.order
@@ -294,7 +298,10 @@ export class Connection implements SessionLink, Staging {
     const start = decoder.requestStart;
     const end = Math.min(decoder.end, Math.max(decoder.requestEnd, start + STAGE_BYTES));
     this.stagedAddress = door.store.input(end - start);
-    door.store.core.memory.set(decoder.bytes.subarray(start, end), this.stagedAddress);
+    // A chunk that is one request needs no view of its own, and most are.
+    const isAll = start === 0 && end === decoder.bytes.length;
+    const bytes = isAll ? decoder.bytes : decoder.bytes.subarray(start, end);
+    door.store.core.memory.set(bytes, this.stagedAddress);
     this.stagedStart = start;
     this.stagedEnd = end;
     this.stagedRevision = decoder.revision;
@@ -303,17 +310,17 @@ export class Connection implements SessionLink, Staging {
 
   // ── out ─────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Sends bytes that need not outlive the call. What the socket does not take is kept. */
-  send(bytes: Uint8Array): void {
+  /** Sends a part of some memory that need not outlive the call. What the socket does not take is kept. */
+  send(memory: Uint8Array, start: number, length: number): void {
     if (this.isClosed) return;
-    this.door.server.outputBytes += bytes.length;
+    this.door.server.outputBytes += length;
     let sent = 0;
     if (this.unsentTotal === 0) {
-      sent = Math.max(0, this.socket.write(bytes));
-      if (sent === bytes.length) return;
+      sent = Math.max(0, this.socket.write(memory, start, length));
+      if (sent === length) return;
     }
-    this.unsent.push(bytes.slice(sent));
-    this.unsentTotal += bytes.length - sent;
+    this.unsent.push(memory.slice(start + sent, start + length));
+    this.unsentTotal += length - sent;
     if (this.unsentTotal > UNSENT_BYTES_MAX && this.blocked === "no") this.blocked = "output";
     this.balance();
   }
@@ -321,7 +328,7 @@ export class Connection implements SessionLink, Staging {
   private sendDirect(): void {
     const { direct } = this.door;
     if (direct.length === 0) return;
-    this.send(direct.memory.subarray(direct.origin, direct.tail));
+    this.send(direct.memory, direct.origin, direct.length);
     direct.clear();
   }
 

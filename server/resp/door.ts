@@ -178,12 +178,14 @@ export class RespDoor {
     socket.data = connection;
     socket.setNoDelay(true);
     this.connections.add(connection);
+    this.store.clientCount = this.connections.size;
   }
 
   private closed(connection: Connection | undefined): void {
     if (connection === undefined) return;
     connection.closed();
     this.connections.delete(connection);
+    this.store.clientCount = this.connections.size;
     if (this.connections.size === 0) this.allClosed?.();
   }
 

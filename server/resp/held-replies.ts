@@ -77,7 +77,7 @@ export class HeldReplies {
       i++;
       while (i < this.count && this.connections[i] === connection) i++;
       const end = i < this.count ? (this.starts[i] as number) : this.area.length;
-      connection.send(memory.subarray(origin + start, origin + end));
+      connection.send(memory, origin + start, end - start);
     }
   }
 
@@ -87,16 +87,16 @@ export class HeldReplies {
       const connection = this.connections[i] as Connection;
       const kind = this.kinds[i];
       if (kind === HeldKind.order) {
-        const start = this.area.origin + (this.starts[i] as number);
+        const start = this.starts[i] as number;
         const end = i + 1 < this.count ? (this.starts[i + 1] as number) : this.area.length;
-        connection.send(this.area.memory.slice(start, this.area.origin + end));
+        connection.send(this.area.memory, this.area.origin + start, end - start);
       } else if (
         kind === HeldKind.repeat ||
         (kind === HeldKind.append && outcome === "uncertain")
       ) {
-        connection.send(text.error("UNCERTAIN", UNCERTAIN));
+        text.send(connection, "UNCERTAIN", UNCERTAIN);
       } else {
-        connection.send(text.error("READONLY", READONLY));
+        text.send(connection, "READONLY", READONLY);
       }
     }
   }
@@ -116,9 +116,9 @@ class TextReply {
   private readonly sink = { memory: new Uint8Array(1_024), tail: 0, reserve(): void {} };
   private readonly reply = new Reply(this.sink);
 
-  error(code: "UNCERTAIN" | "READONLY", message: string): Uint8Array {
+  send(connection: Connection, code: "UNCERTAIN" | "READONLY", message: string): void {
     this.sink.tail = 0;
     this.reply.error(code, message);
-    return this.sink.memory.subarray(0, this.sink.tail);
+    connection.send(this.sink.memory, 0, this.sink.tail);
   }
 }

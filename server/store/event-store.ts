@@ -40,6 +40,8 @@ import { TransactionBuilder } from "./transaction-builder.ts";
 
 /** After this long without an append a mark frame claims what was synced. */
 const IDLE_MARK_MS = 1_000;
+/** Turns of the event loop for which a commit may wait while appends go on coming in. */
+const GATHER_TURNS_MAX = 16;
 /** With durability "os" the log is synced at least this often. */
 const OS_SYNC_INTERVAL_MS = 1_000;
 /** After the disk had no room, it is asked again at the earliest after this. */
@@ -86,6 +88,9 @@ export class EventStore {
   readonly transaction: TransactionBuilder;
   /** The batch on which the last append's answer depends; 0 where it can be told at once. */
   answerBatch = 0;
+  /** Clients that may append, and those of them that have since the last commit: their doors count both. */
+  clientCount = 0;
+  clientsQueued = 0;
   /** Whether the last append repeated an earlier one, whose answer it has. */
   wasRepeated = false;
 
@@ -157,7 +162,7 @@ export class EventStore {
     };
     this.log = new LocalLog(logOptions, recovered);
     core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
-    core.exports.enterSegment(recovered.end, this.log.roomEnd);
+    this.log.enter({ start: recovered.end, end: this.log.roomEnd });
     this.visibleStreams = core.exports.streamCount();
   }
 
@@ -280,7 +285,7 @@ export class EventStore {
         exports.getPreviousCrc() >>> 0,
         bytes,
       );
-      exports.enterSegment(room.start, room.end);
+      this.log.enter(room);
       if (this.noRoomReason !== null) this.options.log("the disk has room again: appends go on");
       this.noRoomReason = null;
     } catch (error) {
@@ -388,21 +393,42 @@ export class EventStore {
       return;
     }
     exports.batchSeal();
+    this.clientsQueued = 0;
     this.flightBatch = this.fillingBatch++;
     this.sealedStreams = exports.streamCount();
     this.lastCommitAt = performance.now();
-    const address = exports.getFlightPtr() >>> 0;
-    const batch = this.core.memory.subarray(address, address + exports.getFlightLength());
-    this.log.append(batch, exports.getDurableOffset(), (error) => this.settle(error));
+    this.log.append((error) => this.settle(error));
   }
 
+  /**
+   * Commits at the end of the turn; a turn or more later while every turn brings appends from clients that have
+   * not asked yet, since one sync then serves them all.
+   */
   private scheduleCommit(): void {
     if (this.isCommitScheduled || this.options.schedules === false) return;
     this.isCommitScheduled = true;
-    setImmediate(() => {
+    let seen = 0;
+    let turns = 0;
+    const endTurn = (): void => {
+      if (
+        this.clientsQueued > seen &&
+        this.clientsQueued < this.clientCount &&
+        turns < GATHER_TURNS_MAX
+      ) {
+        seen = this.clientsQueued;
+        turns++;
+        setImmediate(endTurn);
+        return;
+      }
       this.isCommitScheduled = false;
       this.flush();
-    });
+    };
+    setImmediate(endTurn);
+  }
+
+  /** Commits at once where every client has appended: nothing can come that a turn would gather. */
+  commitIfComplete(): void {
+    if (this.clientsQueued > 0 && this.clientsQueued >= this.clientCount) this.flush();
   }
 
   private settle(error: Error | null): void {
@@ -549,13 +575,7 @@ export class EventStore {
       const isAdded = exports.addClaim(KIND_END, this.options.clock()) !== 0;
       assert(isAdded); // room for it is kept in every segment
       exports.batchSeal();
-      const address = exports.getFlightPtr() >>> 0;
-      const batch = this.core.memory.slice(address, address + exports.getFlightLength());
-      let failure: Error | null = null;
-      this.log.append(batch, exports.getDurableOffset(), (error) => {
-        failure = error;
-      });
-      if (failure !== null) throw failure;
+      this.log.appendNow();
       this.log.sync();
     } catch (error) {
       this.options.log(`the end of the log was not written: ${(error as Error).message}`);

@@ -14,7 +14,7 @@
  * the disk through `boot()`; after `kill()` or `crash()` that view fails every call, so that a store which
  * was abandoned cannot write into its successor's files. Offsets and sizes are bytes.
  */
-import type { Disk, DiskFile } from "../../server/disk.ts";
+import { DIRECT_BLOCK_BYTES, type Disk, type DiskFile } from "../../server/disk.ts";
 import type { Random } from "./random.ts";
 
 /** What a disk writes whole or not at all, once it held synced bytes. */
@@ -61,6 +61,8 @@ export interface SimulatedDiskOptions {
   readonly shortWrites?: number;
   /** Bytes that all files together may have; beyond it writes fail with ENOSPC. */
   readonly capacityBytes?: number;
+  /** Whether the file system has direct writes: durable when they return, in whole blocks. Else `openDirect` is null. */
+  readonly directWrites?: boolean;
 }
 
 /** A write as the disk took it, for tests that look for a frame's place. */
@@ -99,6 +101,7 @@ export class SimulatedDisk {
   onWrite: WriteObserver | null = null;
 
   private readonly random: Random;
+  private readonly directWrites: boolean;
   private root = new Folder();
   private boots: Boot[] = [];
   private locked = new Map<string, Boot>();
@@ -109,6 +112,7 @@ export class SimulatedDisk {
 
   constructor(options: SimulatedDiskOptions) {
     this.random = options.random;
+    this.directWrites = options.directWrites ?? false;
     this.shortWrites = options.shortWrites ?? 0;
     this.capacityBytes = options.capacityBytes ?? Number.MAX_SAFE_INTEGER;
   }
@@ -215,6 +219,10 @@ export class SimulatedDisk {
         }
         return call("open", path, () => this.file(boot, path, this.inode(path)));
       },
+      openDirect: (path) =>
+        this.directWrites
+          ? call("open", path, () => this.directFile(boot, path, this.inode(path)))
+          : null,
       makeFolder: (path) => call("makeFolder", path, () => void this.makeFolders(path)),
       list: (path) => call("list", path, () => [...this.folder(path).entries.keys()].sort(byBytes)),
       exists: (path) => call("exists", path, () => this.find(path) !== undefined),
@@ -246,6 +254,22 @@ export class SimulatedDisk {
       truncate: (size) => call("truncate", () => inode.truncate(size)),
       close: () => {
         if (!boot.dead) call("close", () => undefined);
+      },
+    };
+  }
+
+  /** A file whose writes are durable when they return: what they carry, and nothing else of the file. */
+  private directFile(boot: Boot, path: string, inode: Inode): DiskFile {
+    const file = this.file(boot, path, inode);
+    return {
+      ...file,
+      write: (source, offset) => {
+        for (const number of [source.byteOffset, source.length, offset]) {
+          if (number % DIRECT_BLOCK_BYTES !== 0) throw systemError("EINVAL", "write", path);
+        }
+        const count = file.write(source, offset);
+        inode.sync(offset, offset + count);
+        return count;
       },
     };
   }
@@ -528,15 +552,18 @@ class Inode {
     this.size = size;
   }
 
-  sync(): void {
-    this.beginSync()();
+  sync(from = 0, to = Number.POSITIVE_INFINITY): void {
+    this.beginSync(from, to)();
   }
 
-  /** Notes what a sync that starts now covers; the function returned puts it on the platter. */
-  beginSync(): () => void {
+  /** Notes what a sync of these bytes that starts now covers; the function returned puts it on the platter. */
+  beginSync(from = 0, to = Number.POSITIVE_INFINITY): () => void {
     const size = this.size;
     const serial = ++this.syncsBegun;
-    const covered = [...this.dirty.keys()].map((sector) => {
+    const sectors = [...this.dirty.keys()].filter(
+      (sector) => sector * SECTOR_BYTES < to && (sector + 1) * SECTOR_BYTES > from,
+    );
+    const covered = sectors.map((sector) => {
       return { sector, content: this.sector(this.bytes, sector), versions: this.dirty.get(sector) };
     });
     return () => {

@@ -7,6 +7,7 @@
  * that was acknowledged, or was shown by an earlier start. What was answered READONLY must not be there.
  */
 import { StoreError } from "../../server/errors.ts";
+import type { SyncPlace } from "../../server/log/local/local-log.ts";
 import type { Outcome } from "../../server/log/log.ts";
 import { EventStore } from "../../server/store/event-store.ts";
 import type { StoredEvent } from "../../server/store/stored-event.ts";
@@ -64,7 +65,7 @@ export class StoreWorld {
   store!: EventStore;
 
   private readonly durability: "fsync" | "os";
-  private readonly syncPlace: "loop" | "thread";
+  private readonly syncPlace: SyncPlace;
   private clockMs = CLOCK_START_MS;
   private moments = 0;
   /** A fault was set in this run of the process. */
@@ -79,10 +80,13 @@ export class StoreWorld {
   constructor(seed: number) {
     this.random = new Random(seed);
     this.durability = this.random.chance(0.1) ? "os" : "fsync";
-    this.syncPlace = this.random.pick(["loop", "thread"]);
+    this.syncPlace = this.random.pick(["loop", "thread", "measured"]);
+    const shortWrites = this.random.pick([0, 0, 0.3]);
     this.disk = new SimulatedDisk({
       random: this.random,
-      shortWrites: this.random.pick([0, 0, 0.3]),
+      shortWrites,
+      // A direct write that is short fails the batch: with many of those nothing would be stored.
+      directWrites: shortWrites === 0 && this.random.chance(0.6),
     });
   }
 
@@ -473,7 +477,7 @@ export function openStore(
   options: {
     random?: Random;
     durability?: "fsync" | "os";
-    syncPlace?: "loop" | "thread";
+    syncPlace?: SyncPlace;
     clock?: () => number;
     log?: (line: string) => void;
   } = {},

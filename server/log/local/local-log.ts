@@ -8,7 +8,7 @@
  */
 import { assert } from "../../assert.ts";
 import type { Core } from "../../core/core.ts";
-import { type Disk, type DiskFile, writeFully, zeroFill } from "../../disk.ts";
+import { DIRECT_BLOCK_BYTES, type Disk, type DiskFile, writeFully, zeroFill } from "../../disk.ts";
 import { type Log, NoRoom, type Room } from "../log.ts";
 import { NextSegment } from "./next-segment.ts";
 import { alignSegment, type RecoveredLog, type SegmentFile } from "./recovery.ts";
@@ -45,6 +45,8 @@ export class LocalLog implements Log {
   private readonly next: NextSegment;
   private readonly reader: SegmentReader;
   private writer: DiskFile;
+  /** The same file for direct writes; null where there are none. */
+  private direct: DiskFile | null;
   private inThread = false;
   private isClosed = false;
 
@@ -55,6 +57,7 @@ export class LocalLog implements Log {
     this.next.discard(); // from before this start: nobody knows how far it was prepared
     this.reader = new SegmentReader(options.disk, recovered.segments);
     this.writer = options.disk.open(this.lastSegment().path, "write");
+    this.direct = this.openDirect();
   }
 
   /** Where the room ends in which the log goes on. */
@@ -63,32 +66,91 @@ export class LocalLog implements Log {
     return last.header.base + last.bytes;
   }
 
-  append(batch: Uint8Array, offset: number, done: (error: Error | null) => void): void {
-    const { writer } = this;
-    const segment = this.lastSegment();
-    const start = offset - segment.header.base;
-    assert(start >= SEGMENT_HEADER_BYTES && start + batch.length <= segment.bytes);
+  /** Tells the core where the log goes on, and what lies before that in its block. Throws what the disk says. */
+  enter(room: Room): void {
+    const { core } = this.options;
+    core.exports.enterSegment(room.start, room.end);
+    const address = core.exports.fillHeadPtr() >>> 0;
+    const head = core.memory.subarray(address, address + core.exports.fillHeadSize());
+    const count = this.reader.read(room.start - head.length, head);
+    assert(count === head.length);
+  }
+
+  append(done: (error: Error | null) => void): void {
     const startedAt = performance.now();
+    const inThread = this.options.syncBatches && this.useThread();
     try {
-      writeFully(writer, batch, start);
-      if (this.options.syncBatches && !this.useThread()) writer.sync();
+      if (!inThread) this.appendNow();
+      else this.write();
     } catch (error) {
       done(error as Error);
       return;
     }
-    if (this.options.syncBatches && this.useThread()) {
-      writer.syncInThread((error) => {
-        if (error === null) this.written(startedAt, start + batch.length);
-        done(error);
-      });
+    if (!inThread) {
+      this.written(startedAt);
+      done(null);
       return;
     }
-    this.written(startedAt, start + batch.length);
-    done(null);
+    this.writer.syncInThread((error) => {
+      if (error === null) this.written(startedAt);
+      done(error);
+    });
+  }
+
+  appendNow(): void {
+    if (!this.options.syncBatches) {
+      this.write();
+    } else if (!this.writeDirect()) {
+      this.write();
+      this.writer.sync();
+    }
   }
 
   sync(): void {
     this.writer.sync();
+  }
+
+  /** Writes the batch in flight through the page cache. */
+  private write(): void {
+    const { core } = this.options;
+    const address = core.exports.getFlightPtr() >>> 0;
+    const batch = core.memory.subarray(address, address + core.exports.getFlightLength());
+    writeFully(this.writer, batch, this.flightStart());
+  }
+
+  /** Writes the blocks that the batch in flight lies in, durably; false where direct writes are not to be had. */
+  private writeDirect(): boolean {
+    if (this.direct === null) return false;
+    const { core } = this.options;
+    const head = core.exports.getFlightHead();
+    const address = (core.exports.getFlightPtr() >>> 0) - head;
+    const size = head + core.exports.getFlightLength();
+    const blocks = Math.ceil(size / DIRECT_BLOCK_BYTES) * DIRECT_BLOCK_BYTES;
+    const source = core.memory.subarray(address, address + blocks);
+    try {
+      const count = this.direct.write(source, this.flightStart() - head);
+      if (count !== blocks) throw new Error(`the system took ${count} of ${blocks} bytes`);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error;
+      this.direct.close();
+      this.direct = null;
+      return false;
+    }
+  }
+
+  /** Where the batch in flight begins in the segment's file. */
+  private flightStart(): number {
+    const { exports } = this.options.core;
+    const segment = this.lastSegment();
+    const start = exports.getDurableOffset() - segment.header.base;
+    assert(start >= SEGMENT_HEADER_BYTES && start + exports.getFlightLength() <= segment.bytes);
+    return start;
+  }
+
+  private openDirect(): DiskFile | null {
+    if (!this.options.syncBatches) return null;
+    return this.options.disk.openDirect(this.lastSegment().path);
   }
 
   extend(offset: number, position: number, crc: number, bytes: number): Room {
@@ -115,8 +177,10 @@ export class LocalLog implements Log {
     disk.rename(this.next.path(), path);
     disk.syncFolder(folder);
     this.writer.close();
+    this.direct?.close();
     this.writer = prepared.file;
     this.reader.segments.push({ path, header, bytes: prepared.bytes });
+    this.direct = this.openDirect();
     return { start: header.base + SEGMENT_HEADER_BYTES, end: header.base + prepared.bytes };
   }
 
@@ -156,6 +220,7 @@ export class LocalLog implements Log {
     if (this.isClosed) return;
     this.isClosed = true;
     this.writer.close();
+    this.direct?.close();
     this.reader.close();
     this.next.discard();
   }
@@ -165,7 +230,7 @@ export class LocalLog implements Log {
     return this.inThread || this.next.isBusy;
   }
 
-  private written(startedAt: number, segmentBytesWritten: number): void {
+  private written(startedAt: number): void {
     const elapsedMs = performance.now() - startedAt;
     // A slice beside the log says nothing about the disk by itself.
     if (!this.next.isBusy) {
@@ -173,7 +238,7 @@ export class LocalLog implements Log {
       if (this.averageSyncMs > THREAD_ABOVE_MS) this.inThread = true;
       else if (this.averageSyncMs < LOOP_BELOW_MS) this.inThread = false;
     }
-    if (!this.isClosed) this.next.advance(segmentBytesWritten);
+    if (!this.isClosed) this.next.advance(this.flightStart());
   }
 
   private lastSegment(): SegmentFile {
