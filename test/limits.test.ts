@@ -19,6 +19,7 @@ import {
   UNSENT_BYTES_MAX,
   WAITING_BYTES_MAX,
 } from "../server/limits.ts";
+import { Random } from "./support/random.ts";
 import { asMaps, encode, type Frame, plain, RespClient } from "./support/resp-client.ts";
 import { type Cairn, startCairn, until } from "./support/server.ts";
 
@@ -303,6 +304,66 @@ test("a client that goes away in the middle of its replies leaves nothing behind
   gone.close();
   await until(async () => (await line()) === "", "the server has forgotten the connection");
   await ended;
+});
+
+describe("chunks of any size", () => {
+  /** Longer than a socket's chunk, so that requests are cut anywhere in it. */
+  const PIPELINE_BYTES = 1 * MiB;
+  const SEED = Number(process.env.SEED ?? 20_261);
+
+  test(`what is pipelined is stored as it was sent, seed ${SEED}`, async () => {
+    const random = new Random(SEED);
+    let sent = 0;
+    for (let round = 0; round < 12; round++) {
+      const sizeMax = random.pick([40, 1_200, 30_000, 200_000]);
+      const expected: { stream: string; name: string; payload: string }[] = [];
+      const commands: string[][] = [];
+      for (let bytes = 0; bytes < PIPELINE_BYTES; ) {
+        const events = Array.from(
+          { length: random.chance(0.3) ? random.between(1, 30) : 1 },
+          () => {
+            const id = ++sent;
+            const payload = String.fromCharCode(65 + (id % 26)).repeat(random.below(sizeMax));
+            return { stream: `cut-${round}-${id % 7}`, name: `E${id}`, payload };
+          },
+        );
+        const words = events.flatMap(({ stream, name, payload }) => [
+          stream,
+          name,
+          "PAYLOAD",
+          payload,
+          "EVENT_ID",
+          crypto.randomUUID(),
+        ]);
+        commands.push(words.length === 6 ? ["EAPPEND", ...words] : ["EMAPPEND", "*", ...words]);
+        expected.push(...events);
+        bytes += words.join("").length;
+      }
+      for (const frame of await client.pipeline(commands)) expect(frame.kind).toBe("%");
+      const streams = new Map<string, { name: string; payload: string }[]>();
+      for (const { stream, name, payload } of expected) {
+        const known = streams.get(stream) ?? [];
+        known.push({ name, payload });
+        streams.set(stream, known);
+      }
+      for (const [stream, events] of streams) {
+        const stored = await client.events("ESCAN", stream, "-", "+");
+        expect(stored.map((event) => ({ name: event.event_name, payload: event.payload }))).toEqual(
+          events,
+        );
+      }
+    }
+  });
+
+  test("a reply ends at its limit though its first event is nearly as long", async () => {
+    const payload = "x".repeat(EVENT_DATA_BYTES_MAX);
+    for (let i = 0; i < 3; i++) await client.value("EAPPEND", "nearly", "E", "PAYLOAD", payload);
+    for (const from of [0, 1, 2]) {
+      const map = await client.map("ESCAN", "nearly", from, "+");
+      expect(map.has_more).toBe(from < 2);
+      expect(asMaps(map.events).map((event) => event.stream_version)).toEqual([from]);
+    }
+  });
 });
 
 describe("connections", () => {

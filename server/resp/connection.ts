@@ -278,14 +278,17 @@ export class Connection implements SessionLink, Staging {
     else this.endWhenIdle();
   }
 
-  /** Core address of the byte at an offset of the decoder's bytes, copied there first when it is not there. */
+  /**
+   * Core address of the byte at an offset of the decoder's bytes, copied there first when it is not there. The
+   * request lies there as a whole from its first look-up on, so that its addresses stay true while it runs.
+   */
   addressOf(offset: number): number {
     const { decoder, door } = this;
     if (
       this.stagedTurn !== door.turn ||
       this.stagedRevision !== decoder.revision ||
-      offset >= this.stagedEnd ||
-      offset < this.stagedStart
+      decoder.requestStart < this.stagedStart ||
+      decoder.requestEnd > this.stagedEnd
     ) {
       this.stage();
     }
@@ -357,8 +360,10 @@ export class Connection implements SessionLink, Staging {
   private balance(): void {
     if (this.isClosed) return;
     const held = this.decoder.heldBytes + this.unsentTotal;
-    this.door.countHeld(held - this.countedBytes);
-    this.countedBytes = held;
+    const change = held - this.countedBytes;
+    this.countedBytes = held; // first: counting may cut this very connection, which gives back what is counted
+    this.door.countHeld(change);
+    if (this.isClosed) return;
     // An incomplete request must go on being read, whatever its size; its limit is the decoder's.
     const isFull = this.blocked !== "no" && this.decoder.heldBytes > WAITING_BYTES_MAX;
     const pauses = isFull || this.blocked === "output";

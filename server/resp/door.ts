@@ -26,6 +26,8 @@ export interface RespDoorOptions {
   readonly store: EventStore;
   readonly server: ServerInfo;
   readonly log: (line: string) => void;
+  /** What all connections may hold together; `HELD_BYTES_MAX` unless a test sets less. */
+  readonly heldBytesMax?: number;
   /** Ends the process: a bug may have left the state half done. */
   readonly crash: (error: unknown) => never;
 }
@@ -41,9 +43,11 @@ export class RespDoor {
   turn = 0;
   private readonly connections = new Set<Connection>();
   private readonly connectionsMax: number;
+  private readonly heldBytesMax: number;
   private readonly held = new Map<number, HeldReplies>();
   private readonly spare: HeldReplies[] = [];
-  private heldBytes = 0;
+  /** Bytes of requests and replies that connections hold now. */
+  heldBytes = 0;
   private listener: Bun.TCPSocketListener<Connection> | null = null;
   private allClosed: (() => void) | null = null;
 
@@ -52,6 +56,7 @@ export class RespDoor {
     this.server = options.server;
     this.log = options.log;
     this.crash = options.crash;
+    this.heldBytesMax = options.heldBytesMax ?? HELD_BYTES_MAX;
     this.direct = new OutputArea(options.store.core, DIRECT_BYTES);
     this.reply = new Reply(this.direct);
     this.connectionsMax = Math.min(CONNECTIONS_MAX, descriptorLimit() - DESCRIPTORS_RESERVED);
@@ -125,7 +130,7 @@ export class RespDoor {
   /** Counts what connections hold; above the limit those that hold most are cut. */
   countHeld(bytes: number): void {
     this.heldBytes += bytes;
-    while (this.heldBytes > HELD_BYTES_MAX) {
+    while (this.heldBytes > this.heldBytesMax) {
       let largest: Connection | null = null;
       for (const connection of this.connections) {
         const size = connection.unsentBytes + connection.waitingBytes;
@@ -136,6 +141,7 @@ export class RespDoor {
       this.log(
         `resp connection ${largest.session.address}: cut, since all connections hold too much`,
       );
+      this.connections.delete(largest);
       largest.kill();
       this.closed(largest);
     }

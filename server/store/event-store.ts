@@ -653,7 +653,7 @@ export class EventStore {
       const status = exports.scanRun(
         area.tail,
         area.end,
-        REPLY_EVENT_BYTES_MAX - written,
+        Math.max(0, REPLY_EVENT_BYTES_MAX - written), // the first event alone may be longer
         written === 0,
         isResp3,
         withPosition,
