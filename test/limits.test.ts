@@ -378,6 +378,8 @@ describe("connections", () => {
     await surplus.closed;
 
     for (const connection of connections) expect(await connection.value("PING")).toBe("PONG");
+    const clients = await connections[0]?.value("INFO", "clients");
+    expect(clients).toContain(`maxclients:${96 - DESCRIPTORS_RESERVED}`);
     connections.pop()?.close();
     const [first] = connections;
     await until(async () => {

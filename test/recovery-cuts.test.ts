@@ -179,6 +179,42 @@ test("a bit that flips under a running store is an error on that event alone", a
   expect(refused).toBeGreaterThan(0);
 });
 
+test("after an orderly stop a tail that is gone as a whole is damage", async () => {
+  const events = Array.from({ length: 900 }, (_, n) => [
+    { stream: `s-${n % 7}`, name: "E", payload: Buffer.alloc(100, 65 + (n % 26)) },
+  ]);
+  const stopped = await makeSnapshot(events, "stop");
+  const segments = [...stopped.image.keys()].filter((path) => path.endsWith(".seg")).sort();
+  const newest = segments.at(-1) ?? "";
+  expect(segments.length).toBeGreaterThan(1);
+  const content = stopped.image.get(newest) ?? new Uint8Array();
+  const half = (stopped.frames.at(-1)?.to ?? 0) >> 1;
+  const truncated = content.slice(0, half);
+  const zeroed = new Uint8Array(content.length);
+  zeroed.set(truncated);
+  for (const [what, bytes] of [
+    ["removed", null],
+    ["truncated", truncated],
+    ["zeroed", zeroed],
+  ] as const) {
+    const image = new Map(stopped.image);
+    if (bytes === null) image.delete(newest);
+    else image.set(newest, bytes);
+    const disk = SimulatedDisk.fromImage(image, { random: new Random(3) });
+    expect(() => openStore(disk), what).toThrow(
+      /\.seg at offset \d+: the log ends here, before position \d+, but an orderly stop left it before position 900/,
+    );
+    expect(disk.image(), "no byte is changed").toEqual(image);
+    disk.kill();
+    await nextTurn();
+  }
+  const whole = SimulatedDisk.fromImage(stopped.image, { random: new Random(3) });
+  const store = openStore(whole);
+  expect(store.lastPosition()).toBe(899);
+  expect([...whole.image().keys()].filter((path) => path.endsWith("/end"))).toEqual([]);
+  await store.stop();
+});
+
 /** Makes a store of these transactions, each synced by itself, and ends it. */
 async function makeSnapshot(
   transactions: readonly (readonly NewEvent[])[],

@@ -52,6 +52,7 @@ async function plantDamage(world: StoreWorld) {
   if (world.disk.ended) return null;
   const expected = readAll(world.store);
   const stops = world.random.chance(0.5);
+  world.releaseSyncs();
   if (stops) await world.store.stop();
   // The end frame claims all that is before it.
   const claimed = (stops ? world.history : world.claimed()).flatMap((known) => known.events);

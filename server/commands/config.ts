@@ -8,7 +8,7 @@
  *     CONFIG GET appendfsync    → appendfsync always
  */
 import { StoreError, tooLarge } from "../errors.ts";
-import { ARGUMENT_BYTES_MAX, CONNECTIONS_MAX, KiB, REQUEST_BYTES_MAX } from "../limits.ts";
+import { ARGUMENT_BYTES_MAX, KiB, REQUEST_BYTES_MAX } from "../limits.ts";
 import { globMatches } from "../resp/glob.ts";
 import type { Command, Context } from "./command.ts";
 import { container } from "./container.ts";
@@ -89,7 +89,7 @@ function settingsOf({ server, store }: Context): Setting[] {
     ["client-query-buffer-limit", String(REQUEST_BYTES_MAX)],
     ["cluster-enabled", "no"],
     ["databases", "1"],
-    ["maxclients", String(CONNECTIONS_MAX)],
+    ["maxclients", String(server.connectionsMax)],
     ["maxmemory", "0"], // no events are evicted
     ["maxmemory-policy", "noeviction"],
     ["notify-keyspace-events", ""],

@@ -6,7 +6,7 @@
  *
  *     INFO cairn    → # Cairn … store_id:… position:1000 …
  */
-import { CONNECTIONS_MAX, KiB } from "../limits.ts";
+import { KiB } from "../limits.ts";
 import type { Command, Context } from "./command.ts";
 
 /** The Redis whose answers these commands give: clients choose by it what they may send. */
@@ -87,7 +87,7 @@ function clientsFigures({ server }: Context): Figure[] {
   return [
     ["connected_clients", server.sessions.count],
     ["cluster_connections", 0],
-    ["maxclients", CONNECTIONS_MAX],
+    ["maxclients", server.connectionsMax],
     ["blocked_clients", 0],
     ["tracking_clients", 0],
   ];

@@ -3,6 +3,7 @@
  *
  * One object a process. The doors count into it; commands only read it.
  */
+import { CONNECTIONS_MAX } from "../limits.ts";
 import { Sessions } from "./session.ts";
 
 interface ServerInfoOptions {
@@ -24,6 +25,8 @@ export class ServerInfo {
   /** Requests answered since the start, those answered with an error included. */
   commandsProcessed = 0;
   errorReplies = 0;
+  /** How many connections there may be at a time; set when the RESP door is made. */
+  connectionsMax = CONNECTIONS_MAX;
   /** Connections turned away at the limit. */
   connectionsRejected = 0;
   /** Bytes read from RESP sockets and written to them. */

@@ -30,6 +30,8 @@ export interface Log {
    * frame lies and where the room ends. Throws `NoRoom` where the disk has none: try again later.
    */
   extend(offset: number, position: number, crc: number, bytes: number): Room;
+  /** Notes, after the last batch of an orderly stop, that the log ends here. Throws what the disk says. */
+  end(): void;
   /** Reads bytes at a log offset; returns how many there were. */
   read(offset: number, target: Uint8Array): number;
   /** Names a place in the log for an error: file and offset. */

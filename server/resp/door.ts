@@ -42,7 +42,6 @@ export class RespDoor {
   /** Goes up with each chunk that is run: what another one staged in core memory is gone then. */
   turn = 0;
   private readonly connections = new Set<Connection>();
-  private readonly connectionsMax: number;
   private readonly heldBytesMax: number;
   private readonly held = new Map<number, HeldReplies>();
   private readonly spare: HeldReplies[] = [];
@@ -59,7 +58,8 @@ export class RespDoor {
     this.heldBytesMax = options.heldBytesMax ?? HELD_BYTES_MAX;
     this.direct = new OutputArea(options.store.core, DIRECT_BYTES);
     this.reply = new Reply(this.direct);
-    this.connectionsMax = Math.min(CONNECTIONS_MAX, descriptorLimit() - DESCRIPTORS_RESERVED);
+    const connectionsMax = Math.min(CONNECTIONS_MAX, descriptorLimit() - DESCRIPTORS_RESERVED);
+    this.server.connectionsMax = connectionsMax;
   }
 
   /** Takes connections from now on; returns `HOST:PORT` with the real port. Throws OpenError. */
@@ -169,7 +169,7 @@ export class RespDoor {
   }
 
   private opened(socket: Bun.Socket<Connection>): void {
-    if (this.connections.size >= this.connectionsMax) {
+    if (this.connections.size >= this.server.connectionsMax) {
       this.server.connectionsRejected++;
       socket.write(TOO_MANY);
       socket.end();

@@ -577,8 +577,9 @@ export class EventStore {
       exports.batchSeal();
       this.log.appendNow();
       this.log.sync();
+      this.log.end();
     } catch (error) {
-      this.options.log(`the end of the log was not written: ${(error as Error).message}`);
+      this.options.log(`the orderly end of the log was not noted: ${(error as Error).message}`);
     }
   }
 

@@ -5,6 +5,7 @@
  *   STORE           identity and what is fixed; written last when a store is made
  *   log/<n>.seg     segments, named by their first position
  *   log/next        the prepared segment
+ *   log/end         where an orderly stop left the log; gone while a server runs
  */
 
 import { assert } from "../assert.ts";

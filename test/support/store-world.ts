@@ -192,11 +192,16 @@ export class StoreWorld {
     if (this.random.chance(0.7)) await this.settle();
   }
 
+  /** Lets go of held syncs: a stop waits for all of them, a mark's too, of which no append waits. */
+  releaseSyncs(): void {
+    this.disk.holdSyncs = false;
+    this.disk.releaseSyncs();
+  }
+
   private async stop(): Promise<void> {
     await this.settle();
     if (this.disk.ended) return;
-    this.disk.holdSyncs = false;
-    this.disk.releaseSyncs(); // a mark's, of which no append waits
+    this.releaseSyncs();
     try {
       await this.store.stop();
     } catch (error) {

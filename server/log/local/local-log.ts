@@ -10,6 +10,7 @@ import { assert } from "../../assert.ts";
 import type { Core } from "../../core/core.ts";
 import { DIRECT_BLOCK_BYTES, type Disk, type DiskFile, writeFully, zeroFill } from "../../disk.ts";
 import { type Log, NoRoom, type Room } from "../log.ts";
+import { writeEndFile } from "./end-file.ts";
 import { NextSegment } from "./next-segment.ts";
 import { alignSegment, type RecoveredLog, type SegmentFile } from "./recovery.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName } from "./segment.ts";
@@ -108,6 +109,15 @@ export class LocalLog implements Log {
 
   sync(): void {
     this.writer.sync();
+  }
+
+  end(): void {
+    const { disk, core, folder } = this.options;
+    writeEndFile(disk, core, folder, {
+      offset: core.exports.getLogOffset(),
+      position: core.exports.getNextPosition(),
+      crc: core.exports.getPreviousCrc() >>> 0,
+    });
   }
 
   /** Writes the batch in flight through the page cache. */

@@ -6,7 +6,8 @@
  * the claim was synced: damage there is damage to synced data, and the store is not opened. What lies at or
  * beyond it is a torn tail: it is copied aside and cut at the first bad frame. Then the bytes from the claim to
  * the new end are rewritten, zeros behind them, and synced, since what the page cache shows after a failed sync
- * need not be on the disk, and the next durable mark will claim it.
+ * need not be on the disk, and the next durable mark will claim it. An orderly stop also notes the log's end beside
+ * it (`end-file.ts`): a log that ends earlier is damaged, too.
  */
 
 import type { Core } from "../../core/core.ts";
@@ -21,6 +22,7 @@ import {
 import { type Disk, type DiskFile, readFully, writeFully, zeroFill } from "../../disk.ts";
 import { OpenError } from "../../errors.ts";
 import { MiB, PREPARE_SLICE_BYTES } from "../../limits.ts";
+import { readEndFile, removeEndFile } from "./end-file.ts";
 import {
   decodeSegmentHeader,
   isSegmentName,
@@ -95,8 +97,10 @@ export function recover(options: RecoveryOptions): RecoveredLog {
     if (next !== undefined) checkSealed(core, segment, next);
   });
   const last = segments[segments.length - 1] as SegmentFile;
+  checkEnd(options, last);
   const endsInOrder = core.exports.getReplayLastKind() === KIND_END;
   const { bytes, hasTail } = mendLastSegment(options, last, endsInOrder);
+  if (!options.readOnly) removeEndFile(options.disk, options.folder);
   return {
     segments: [...segments.slice(0, -1), { ...last, bytes }],
     end: core.exports.getReplayOffset(),
@@ -192,6 +196,20 @@ function checkSealed(core: Core, segment: SegmentFile, next: SegmentFile): void 
 /** The log offset at which the segment after one that ends at `end` begins. */
 export function alignSegment(end: number): number {
   return Math.ceil(end / SEGMENT_ALIGNMENT) * SEGMENT_ALIGNMENT;
+}
+
+/** A log that ends before the place where an orderly stop left it has lost synced data. */
+function checkEnd(options: RecoveryOptions, last: SegmentFile): void {
+  const { core } = options;
+  const stopped = readEndFile(options.disk, core, options.folder);
+  const end = core.exports.getReplayOffset();
+  if (stopped === null || end > stopped.offset) return; // no orderly stop, or the log went on after it
+  if (end === stopped.offset && core.exports.getReplayCrc() >>> 0 === stopped.crc) return;
+  throw damage(
+    last,
+    end - last.header.base,
+    `the log ends here, before position ${core.exports.getReplayPosition()}, but an orderly stop left it before position ${stopped.position}, ${stopped.offset - end} bytes further on`,
+  );
 }
 
 /** Returns the segment's size from now on, and whether there was a torn tail. */
