@@ -36,6 +36,7 @@ function keyAt(address: number): string {
 /** Knows a UUID by its digits, and makes the key of any other text from its first bytes. */
 const core: ParseCore = {
   requestKeyAddress: KEY_ADDRESS,
+  memory,
   parseUuid(address, length, target) {
     const digits = textAt(address, length)
       .replace(/^urn:uuid:/i, "")
@@ -533,8 +534,8 @@ describe("ESCAN", () => {
     const request = parsed(parseEscan, "ESCAN cart-1 - +");
     expect(textAt(request.streamAddress, request.streamLength)).toBe("cart-1");
     expect(request).toMatchObject({
-      start: 0,
-      end: Number.POSITIVE_INFINITY,
+      from: 0,
+      to: Number.POSITIVE_INFINITY,
       count: Number.POSITIVE_INFINITY,
       keyAddress: null,
       withPosition: false,
@@ -545,8 +546,8 @@ describe("ESCAN", () => {
     for (const order of orders(["COUNT 5", "PARTITION_KEY k", "WITHPOSITION"])) {
       const request = parsed(parseEscan, `ESCAN cart-1 3 9007199254740991 ${order.join(" ")}`);
       expect(request).toMatchObject({
-        start: 3,
-        end: 9007199254740991,
+        from: 3,
+        to: 9007199254740991,
         count: 5,
         withPosition: true,
       });
@@ -556,7 +557,7 @@ describe("ESCAN", () => {
 
   test("no range is too odd, the store's own streams are read, COUNT 0 is none", () => {
     const request = parsed(parseEscan, "ESCAN $cairn-x 3 1 COUNT 0");
-    expect(request).toMatchObject({ start: 3, end: 1, count: 0, keyAddress: null });
+    expect(request).toMatchObject({ from: 3, to: 1, count: 0, keyAddress: null });
   });
 
   const range = "range value (-, +, or number)";
@@ -600,8 +601,8 @@ describe("EPSCAN", () => {
   ])("partition %s", (partition, expected) => {
     expect(parsed(parseEpscan, `EPSCAN ${partition} 1 + COUNT 2 WITHPOSITION`)).toMatchObject({
       partition: expected,
-      start: 1,
-      end: Number.POSITIVE_INFINITY,
+      from: 1,
+      to: Number.POSITIVE_INFINITY,
       count: 2,
       withPosition: true,
     });
@@ -627,7 +628,7 @@ describe("EPSCAN", () => {
     ["1 - -", "INVALIDARG end sequence cannot be '-'"],
     [
       "1 - + PARTITION_KEY k",
-      "INVALIDARG unexpected string: expected COUNT, WITHPOSITION or end of input, got 'PARTITION_KEY' as argument 4",
+      "INVALIDARG unexpected string: expected COUNT, REV, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input, got 'PARTITION_KEY' as argument 4",
     ],
   ])("%j is refused", (rest, text) => {
     expect(refusal(parseEpscan, `EPSCAN ${rest}`)).toBe(text);
