@@ -42,7 +42,7 @@ export { batchSeal, batchSynced, cacheLoaded };
 export { fillHeadPtr, fillHeadSize };
 export { APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax };
 export {
-  eventPosition, partitionSequence, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream, scanTakeAll, scanTakeMatching, searchAsOf,
+  asOfOpen, asOfSearch, eventPosition, partitionSequence, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream, scanTakeAll, scanTakeMatching,
   showEvent, streamKeyOf, streamVersion, streamsCursor, streamsOpen, streamsRun,
 } from "./scan";
 export { scanFiltered, scanRun };

@@ -330,28 +330,34 @@ function passStretches(): bool {
 
 // ── recorded_at ───────────────────────────────────────────────────────────────────────────────────
 
-/** After `searchAsOf`: the position before which all events were recorded by then. */
+/** After `asOfSearch`: the position before which all events were recorded by then. */
 export let asOfPosition: u64 = 0;
+/** The search's time, and the positions that are left: where it goes on once a block is loaded. */
+let asOfTime: u64 = 0;
+let asOfLow: u64 = 0;
+let asOfHigh: u64 = 0;
+
+/** Begins the search for the first position whose event was recorded after `asOf`. */
+export function asOfOpen(asOf: f64): void {
+  asOfTime = <u64>asOf;
+  const stretches = stretchesRecordedBy(asOfTime);
+  asOfLow = stretches == 0 ? 0 : stretchStart(stretches - 1) + 1;
+  asOfHigh = min(stretchStart(stretches), durablePosition);
+}
 
 /**
- * Finds the first position whose event was recorded after `asOf`, by the stretches and then by looking at the
- * events of one. A damaged event counts as recorded by then: the scan meets it and says so, and looks at the
- * times of the others itself.
+ * Searches among the events of one stretch. A damaged event counts as recorded by then: the scan meets it and
+ * says so, and looks at the times of the others itself.
  */
-export function searchAsOf(asOf: f64): i32 {
-  const stretches = stretchesRecordedBy(<u64>asOf);
-  asOfPosition = 0;
-  if (stretches == 0) return DONE;
-  let low = stretchStart(stretches - 1) + 1;
-  let high = min(stretchStart(stretches), durablePosition);
-  while (low < high) {
-    const middle = (low + high) >> 1;
+export function asOfSearch(): i32 {
+  while (asOfLow < asOfHigh) {
+    const middle = (asOfLow + asOfHigh) >> 1;
     const status = show(middle);
     if (status != DONE && status != CORRUPT) return status;
-    if (status == CORRUPT || viewRecordedAt() <= <u64>asOf) low = middle + 1;
-    else high = middle;
+    if (status == CORRUPT || viewRecordedAt() <= asOfTime) asOfLow = middle + 1;
+    else asOfHigh = middle;
   }
-  asOfPosition = min(low, durablePosition);
+  asOfPosition = min(asOfLow, durablePosition);
   return DONE;
 }
 

@@ -103,7 +103,8 @@ export interface CoreExports {
     work: number,
   ): number;
   scanNext(): number;
-  searchAsOf(asOf: number): number;
+  asOfOpen(asOf: number): void;
+  asOfSearch(): number;
   getAsOfPosition(): number;
   getScanWritten(): number;
   getScanExamined(): number;

@@ -124,8 +124,9 @@ export class FilteredScan {
 
   private searchAsOf(asOf: number): void {
     const { exports } = this.core;
+    exports.asOfOpen(asOf);
     while (true) {
-      const status = exports.searchAsOf(asOf);
+      const status = exports.asOfSearch();
       if (status === DONE) break;
       if (status !== NEED_BLOCK) throw new MemoryRefused(0);
       if (!this.blocks.load()) throw this.blocks.corrupt();
