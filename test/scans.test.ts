@@ -2,6 +2,9 @@
  * Reading over a socket: REV, ELOG, EPOS and AHEAD, has_more and next in every case, filters on each scan, and
  * that a scan which has much to look at lets others through.
  */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SCAN_EXAMINED_MAX } from "../server/limits.ts";
 import { asMaps, type PlainMap, RespClient, type Word } from "./support/resp-client.ts";
@@ -256,6 +259,39 @@ test("an empty store", async () => {
   );
   client.close();
   await empty.stop();
+});
+
+test("a damaged event ends a scan before it; the one that begins at it says so", async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "cairn-scans-"));
+  cairn = await startCairn({ data: folder });
+  client = await RespClient.connect3(cairn.respPort);
+  for (const [index, stream] of ["a", "b", "damaged", "c"].entries()) {
+    await client.map("EAPPEND", stream, "N", "PAYLOAD", index);
+  }
+  // Nothing of the log was read yet, so that what the file says is what the server will find.
+  const file = path.join(folder, "log", `${"0".repeat(20)}.seg`);
+  const at = fs.readFileSync(file).indexOf("damaged");
+  const handle = fs.openSync(file, "r+");
+  fs.writeSync(handle, "D", at);
+  fs.closeSync(handle);
+  for (const filter of ["", " NAME N", " NAME X", " SINCE 1 ASOF 9007199254740991"]) {
+    const found = filter === " NAME X" ? "" : "01";
+    expect(await scan(`ELOG - +${filter}`)).toEqual({ more: true, next: 2, payloads: found });
+    const newest = filter === " NAME X" ? "" : "3";
+    expect(await scan(`ELOG - + REV${filter}`)).toEqual({ more: true, next: 2, payloads: newest });
+    for (const line of [`ELOG 2 +${filter}`, `ELOG 0 2 REV${filter}`]) {
+      expect(await client.error(...line.split(" "))).toMatch(
+        /^CORRUPT the record in \S+ at offset \d+ is damaged$/,
+      );
+    }
+    expect(await scan(`ELOG 3 +${filter}`)).toMatchObject({ more: false, next: 4 });
+  }
+  expect(await client.value("SCAN", 0)).toEqual(["2", ["a", "b"]]);
+  expect(await client.error("SCAN", 2)).toMatch(/^CORRUPT /);
+  expect(await client.value("SCAN", 3)).toEqual(["0", ["c"]]);
+  client.close();
+  await cairn.kill();
+  fs.rmSync(folder, { recursive: true });
 });
 
 describe("a scan that has much to look at", () => {

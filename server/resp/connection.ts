@@ -4,7 +4,8 @@
  * A reply goes out at the end of the chunk that brought its request, or, when it depends on an append, when that
  * append's batch has settled; whatever is asked behind such a request waits with it. A request that cannot run
  * yet (a read behind the connection's own append, an append without room) stops the connection: it is retained,
- * and what follows stays undecoded. The server stops reading a connection that holds too much, either way.
+ * and what follows stays undecoded. So it does while a long read is done in slices. The server stops reading a
+ * connection that holds too much, either way.
  */
 import { Arguments, type Staging } from "../commands/arguments.ts";
 import { type Command, type Context, type SlicedWork, WAIT } from "../commands/command.ts";
