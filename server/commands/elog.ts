@@ -26,7 +26,7 @@ const request: ElogRequest = { ...noReadOptions(), from: 0, to: 0, withNext: tru
 
 const OPTIONS = OPTION_COUNT | OPTION_REV | OPTION_FILTERS;
 
-export function parseElog(args: Arguments, context: ParseContext): ElogRequest {
+function parseElog(args: Arguments, context: ParseContext): ElogRequest {
   request.from = parseRangeStart(args, 1, "position");
   request.to = parseRangeEnd(args, 2, "position");
   parseReadOptions(args, 3, context, OPTIONS, request);
