@@ -44,6 +44,17 @@ export const HTTP_BODY_BYTES_MAX = 16 * MiB;
 export const HTTP_HEADER_TIMEOUT_SECONDS = 10;
 export const HTTP_REQUEST_TIMEOUT_SECONDS = 60;
 
+// ── reads ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** Bytes of a MATCH pattern. Above: TOOLARGE. */
+export const PATTERN_BYTES_MAX = 1 * KiB;
+/** Names that one filter gives with NAME. Above: TOOLARGE. */
+export const FILTER_NAMES_MAX = 256;
+/** Work that a read does in one turn, milliseconds. Above: it goes on in a later one, others are served between. */
+export const SLICE_MS = 1;
+/** Events that one filtered scan looks at. Above: it answers what it has, with has_more and next. */
+export const SCAN_EXAMINED_MAX = 1_000_000;
+
 // ── replies and connections ───────────────────────────────────────────────────────────────────────
 
 /** Bytes of events in one reply. Above: the reply ends there with has_more; it holds one event at least. */

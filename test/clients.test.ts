@@ -179,6 +179,15 @@ describe(`redis-cli${redisCli === null ? " (skipped: not on the PATH)" : ""}`, (
     return stdout;
   }
 
+  cliTest("--scan with a pattern, and the streams' types", async () => {
+    for (const stream of ["scan-1", "scan-2", "other-1", "scan-3"]) {
+      await cli(["EAPPEND", stream, "A"]);
+    }
+    expect(await cli(["--scan", "--pattern", "scan-*"])).toBe("scan-1\nscan-2\nscan-3\n");
+    expect(await cli(["TYPE", "scan-1"])).toBe("stream\n");
+    expect(await cli(["EXISTS", "scan-1", "scan-9"])).toBe("1\n");
+  });
+
   cliTest("one command, in RESP2", async () => {
     const appended = await cli(["EAPPEND", "cli", "A", "PAYLOAD", '{"a":1}']);
     expect(pairs(appended)).toMatchObject({ stream_version: "0", partition_sequence: "0" });

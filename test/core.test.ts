@@ -339,7 +339,7 @@ function scan(
   const bytes = Buffer.from(stream);
   const address = store.input(bytes.length);
   store.core.memory.set(bytes, address);
-  store.openStreamScan(address, bytes.length, 0, from, to, count);
+  store.openStreamScan(address, bytes.length, 0, { from, to, count, isReverse: false });
   const area = new OutputArea(store.core, MiB);
   store.writeScan(area, true, false);
   const text = store.core.text(area.origin, area.length);

@@ -12,6 +12,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   type AskedAppend,
   type AskedEvent,
+  type AskedFilter,
   type AskedRange,
   ErrorReply,
   Model,
@@ -39,6 +40,10 @@ type Step =
       readonly range: AskedRange;
     }
   | { readonly do: "epscan"; readonly partition: number | string; readonly range: AskedRange }
+  | { readonly do: "elog"; readonly range: AskedRange }
+  | { readonly do: "epos" }
+  | { readonly do: "walk"; readonly count: number }
+  | { readonly do: "exists"; readonly streams: readonly string[] }
   | { readonly do: "esver"; readonly stream: string; readonly key?: string | undefined }
   | { readonly do: "epseq"; readonly partition: number | string }
   | { readonly do: "malformed"; readonly line: readonly string[] }
@@ -110,11 +115,26 @@ const append: fc.Arbitrary<AskedAppend> = fc.oneof(
   },
 );
 const bound = fc.option(fc.nat(12), { nil: undefined });
+const filter: fc.Arbitrary<AskedFilter> = fc
+  .record(
+    {
+      match: fc.constantFrom("*", "user-*", "*r*", "user-?", "a=b??"),
+      names: fc.uniqueArray(eventName, { minLength: 1 }),
+      key,
+      partitions: fc.uniqueArray(fc.nat(PARTITIONS - 1), { minLength: 1 }),
+      since: timestamp,
+      until: timestamp,
+    },
+    { requiredKeys: [] },
+  )
+  .filter((parts) => Object.keys(parts).length > 0);
 const range: fc.Arbitrary<AskedRange> = fc.record({
   start: bound,
   end: bound,
   count: bound,
+  isReverse: fc.boolean(),
   withPosition: fc.boolean(),
+  filter: fc.option(filter, { nil: undefined }),
 });
 const partition = fc.oneof(
   fc.nat(PARTITIONS),
@@ -169,6 +189,22 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant("escan" as const), stream, key: seldom(key), range }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("epscan" as const), partition, range }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("elog" as const), range }) },
+  { weight: 1, arbitrary: fc.constant({ do: "epos" as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("walk" as const),
+      count: fc.integer({ min: 1, max: 7 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("exists" as const),
+      streams: fc.array(stream, { minLength: 1, maxLength: 3 }),
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant("esver" as const), stream, key: seldom(key) }),
@@ -271,6 +307,16 @@ class Subject {
         const words = ["EPSCAN", String(step.partition), ...rangeWords(step.range)];
         return this.model.epscan(step.partition, step.range, await this.ask(words));
       }
+      case "elog": {
+        const words = rangeWords({ ...step.range, withPosition: false });
+        return this.model.elog(step.range, await this.ask(["ELOG", ...words]));
+      }
+      case "epos":
+        return this.model.epos(await this.ask(["EPOS"]));
+      case "walk":
+        return this.model.streamIds(await this.walk(step.count));
+      case "exists":
+        return this.model.exists(step.streams, await this.ask(["EXISTS", ...step.streams]));
       case "esver":
         return this.model.esver(
           step.stream,
@@ -296,9 +342,25 @@ class Subject {
     for (let partition = 0; partition < PARTITIONS; partition++) {
       await this.take({ do: "epscan", partition, range: { withPosition: true } });
     }
+    await this.take({ do: "elog", range: { withPosition: true } });
+    await this.take({ do: "walk", count: 100 });
     for (const { events } of this.model.transactions) {
       for (const event of events) await this.eget(event.eventId, true);
     }
+  }
+
+  /** All stream ids, with SCAN. */
+  private async walk(count: number): Promise<string[]> {
+    const found: string[] = [];
+    let cursor = "0";
+    do {
+      const reply = await this.ask(["SCAN", cursor, "COUNT", String(count)]);
+      if (reply instanceof ErrorReply) throw new Error(`SCAN answered ${reply.code} ${reply.text}`);
+      const [next, some] = reply as [string, string[]];
+      found.push(...some);
+      cursor = next;
+    } while (cursor !== "0");
+    return found;
   }
 
   private async append(asked: AskedAppend): Promise<void> {
@@ -415,7 +477,24 @@ function rangeWords(range: AskedRange): string[] {
     String(range.start ?? "-"),
     String(range.end ?? "+"),
     ...(range.count === undefined ? [] : ["COUNT", String(range.count)]),
+    ...(range.isReverse ? ["REV"] : []),
     ...(range.withPosition ? ["WITHPOSITION"] : []),
+    ...(range.filter === undefined ? [] : filterWords(range.filter)),
+  ];
+}
+
+function filterWords(filter: AskedFilter): string[] {
+  const options = {
+    MATCH: filter.match,
+    KEY: filter.key,
+    partitions: filter.partitions?.join(","),
+    SINCE: filter.since,
+    until: filter.until,
+  };
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return [
+    ...given.flatMap(([word, value]) => [word, String(value)]),
+    ...(filter.names ?? []).flatMap((name) => ["NAME", name]),
   ];
 }
 

@@ -36,6 +36,7 @@ function keyAt(address: number): string {
 /** Knows a UUID by its digits, and makes the key of any other text from its first bytes. */
 const core: ParseCore = {
   requestKeyAddress: KEY_ADDRESS,
+  memory,
   parseUuid(address, length, target) {
     const digits = textAt(address, length)
       .replace(/^urn:uuid:/i, "")
@@ -533,8 +534,8 @@ describe("ESCAN", () => {
     const request = parsed(parseEscan, "ESCAN cart-1 - +");
     expect(textAt(request.streamAddress, request.streamLength)).toBe("cart-1");
     expect(request).toMatchObject({
-      start: 0,
-      end: Number.POSITIVE_INFINITY,
+      from: 0,
+      to: Number.POSITIVE_INFINITY,
       count: Number.POSITIVE_INFINITY,
       keyAddress: null,
       withPosition: false,
@@ -545,8 +546,8 @@ describe("ESCAN", () => {
     for (const order of orders(["COUNT 5", "PARTITION_KEY k", "WITHPOSITION"])) {
       const request = parsed(parseEscan, `ESCAN cart-1 3 9007199254740991 ${order.join(" ")}`);
       expect(request).toMatchObject({
-        start: 3,
-        end: 9007199254740991,
+        from: 3,
+        to: 9007199254740991,
         count: 5,
         withPosition: true,
       });
@@ -556,11 +557,12 @@ describe("ESCAN", () => {
 
   test("no range is too odd, the store's own streams are read, COUNT 0 is none", () => {
     const request = parsed(parseEscan, "ESCAN $cairn-x 3 1 COUNT 0");
-    expect(request).toMatchObject({ start: 3, end: 1, count: 0, keyAddress: null });
+    expect(request).toMatchObject({ from: 3, to: 1, count: 0, keyAddress: null });
   });
 
   const range = "range value (-, +, or number)";
-  const options = "PARTITION_KEY, COUNT, WITHPOSITION or end of input";
+  const options =
+    "PARTITION_KEY, COUNT, REV, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input";
   test.each([
     ["", "unexpected end of input: expected stream id"],
     ["s", `unexpected end of input: expected ${range}`],
@@ -590,6 +592,91 @@ describe("ESCAN", () => {
   });
 });
 
+describe("filters", () => {
+  const hexOf = (bytes: Uint8Array | null) => Buffer.from(bytes ?? []).toString("hex");
+
+  test("all of them, in any case, beside other options", () => {
+    const request = parsed(
+      parseEscan,
+      "ESCAN s - + match u-* NAME A COUNT 5 name B KEY k since 1 until 2 asof 3 PARTITION_KEY p REV",
+    );
+    expect(request).toMatchObject({ count: 5, isReverse: true });
+    expect(keyAt(request.keyAddress ?? 0)).toBe(textKey("p"));
+    const { filter } = request;
+    expect(Buffer.from(filter?.pattern ?? []).toString()).toBe("u-*");
+    expect(filter?.names.map((name) => Buffer.from(name).toString())).toEqual(["A", "B"]);
+    expect(hexOf(filter?.key ?? null)).toBe(textKey("k"));
+    expect(filter).toMatchObject({ since: 1, until: 2, asOf: 3 });
+    expect(parsed(parseEscan, "ESCAN s - +").filter).toBeNull();
+  });
+
+  test("PARTITION_KEY is kept whichever comes first", () => {
+    for (const order of orders([`KEY ${UUID}`, "PARTITION_KEY p"])) {
+      const request = parsed(parseEscan, `ESCAN s - + ${order.join(" ")}`);
+      expect(keyAt(request.keyAddress ?? 0)).toBe(textKey("p"));
+      expect(hexOf(request.filter?.key ?? null)).toBe(keyOf(UUID));
+    }
+  });
+
+  test.each([
+    ["3", [3]],
+    ["3,1", [1, 3]],
+    ["0-2,2-3,31", [0, 1, 2, 3, 31]],
+    ["0-31", Array.from({ length: PARTITIONS }, (_, i) => i)],
+  ])("PARTITIONS %s", (list, expected) => {
+    const { filter } = parsed(parseEscan, `ESCAN s - + PARTITIONS ${list}`);
+    const bits = filter?.program().subarray(56) ?? [];
+    const chosen = expected.map(
+      (partition) => ((bits[partition >> 3] ?? 0) >> (partition & 7)) & 1,
+    );
+    expect(chosen).toEqual(expected.map(() => 1));
+    let count = 0;
+    for (const byte of bits) count += byte.toString(2).replaceAll("0", "").length;
+    expect(count).toBe(expected.length);
+  });
+
+  test.each([
+    ["MATCH", "unexpected end of input: expected a pattern after MATCH"],
+    ["MATCH a MATCH b", "MATCH already specified"],
+    ["NAME", "unexpected end of input: expected event name after NAME"],
+    ["NAME ''", "event name must be between 1 and 255 bytes in length, but got 0 for ''"],
+    ["KEY", "unexpected end of input: expected partition key after KEY"],
+    [
+      "KEY 3",
+      "invalid partition key '3': expected a UUID, or a text of more than digits, commas, hyphens and '*'",
+    ],
+    ["KEY a KEY b", "KEY already specified"],
+    ["PARTITIONS", "unexpected end of input: expected partitions after PARTITIONS"],
+    ["PARTITIONS ''", "invalid PARTITIONS '': expected numbers and ranges as in 0,4-7"],
+    ["PARTITIONS 1,", "invalid PARTITIONS '1,': expected numbers and ranges as in 0,4-7"],
+    ["PARTITIONS 3-1", "invalid PARTITIONS '3-1': expected numbers and ranges as in 0,4-7"],
+    ["PARTITIONS *", "invalid PARTITIONS '*': expected numbers and ranges as in 0,4-7"],
+    ["PARTITIONS 1 PARTITIONS 2", "PARTITIONS already specified"],
+    ["SINCE", "unexpected end of input: expected milliseconds after SINCE"],
+    ["SINCE x", `invalid SINCE 'x': expected milliseconds, ${NUMBER}`],
+    ["SINCE 1 SINCE 2", "SINCE already specified"],
+    ["UNTIL -1", `invalid UNTIL '-1': expected milliseconds, ${NUMBER}`],
+    ["ASOF 1 ASOF 1", "ASOF already specified"],
+  ])("%j is refused", (filters, text) => {
+    expect(refusal(parseEscan, `ESCAN s - + ${filters}`)).toBe(`INVALIDARG ${text}`);
+  });
+
+  test("a partition that the store does not have is not found", () => {
+    expect(refusal(parseEscan, "ESCAN s - + PARTITIONS 0-32")).toBe(
+      "NOTFOUND partition 32 of '0-32' does not exist: this store has partitions 0 to 31",
+    );
+  });
+
+  test("names and patterns have limits", () => {
+    expect(refusal(parseEscan, `ESCAN s - + ${"NAME x ".repeat(257)}`)).toBe(
+      "TOOLARGE the number of names in a filter is limited to 256, but 257 was asked",
+    );
+    expect(refusal(parseEscan, `ESCAN s - + MATCH ${"x".repeat(1_025)}`)).toBe(
+      "TOOLARGE the length of a pattern in bytes is limited to 1024, but 1025 was asked",
+    );
+  });
+});
+
 describe("EPSCAN", () => {
   test.each([
     ["0", 0],
@@ -600,8 +687,8 @@ describe("EPSCAN", () => {
   ])("partition %s", (partition, expected) => {
     expect(parsed(parseEpscan, `EPSCAN ${partition} 1 + COUNT 2 WITHPOSITION`)).toMatchObject({
       partition: expected,
-      start: 1,
-      end: Number.POSITIVE_INFINITY,
+      from: 1,
+      to: Number.POSITIVE_INFINITY,
       count: 2,
       withPosition: true,
     });
@@ -627,7 +714,7 @@ describe("EPSCAN", () => {
     ["1 - -", "INVALIDARG end sequence cannot be '-'"],
     [
       "1 - + PARTITION_KEY k",
-      "INVALIDARG unexpected string: expected COUNT, WITHPOSITION or end of input, got 'PARTITION_KEY' as argument 4",
+      "INVALIDARG unexpected string: expected COUNT, REV, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input, got 'PARTITION_KEY' as argument 4",
     ],
   ])("%j is refused", (rest, text) => {
     expect(refusal(parseEpscan, `EPSCAN ${rest}`)).toBe(text);

@@ -53,6 +53,14 @@ describe("the README's regular expressions", () => {
     expect(empty).toMatchObject({ current: "empty", expected: "exists", stream: "user 9" });
   });
 
+  it("AHEAD", async () => {
+    expect(await facts("AHEAD", "ELOG", "1001", "+")).toEqual({
+      position: "1001",
+      end: "0",
+      epoch: expect.any(String),
+    });
+  });
+
   it("WRONGKEY", async () => {
     expect(await facts("WRONGKEY", "EAPPEND", "user-123", "B", "PARTITION_KEY", KEY)).toEqual({
       stream: "user-123",

@@ -81,6 +81,12 @@ export let viewMetadataSize: usize = 0;
 export let viewExplicitKey: usize = 0;
 export let viewHash: u32 = 0;
 
+/** Where every 16th event of the shown frame begins, as far as it was walked: for reads that go backwards. */
+const MARK_SHIFT: u32 = 4;
+const MARKS_MAX: u32 = 512;
+const marks: usize = memory.data(512 * sizeof<u32>(), 4);
+let markCount: u32 = 0;
+
 let viewNext: usize = 0;
 let frameKey: usize = 0;
 let frameHash: u32 = 0;
@@ -102,14 +108,35 @@ export function viewEvent(frame: usize, index: u32): void {
     readNext();
     return;
   }
-  if (frame != viewFrame || index <= viewIndex) {
+  if (frame != viewFrame) {
     openFrame(frame);
     readNext();
+  } else if (index <= viewIndex) {
+    goBack(index);
   }
   while (viewIndex < index) {
     viewIndex++;
+    const mark = viewIndex >> MARK_SHIFT;
+    if (mark == markCount && mark < MARKS_MAX && (viewIndex & ((1 << MARK_SHIFT) - 1)) == 0) {
+      store<u32>(marks + (mark << 2), <u32>viewNext);
+      markCount++;
+    }
     readNext();
   }
+}
+
+/** Shows the last event up to `index` whose place is known, in the frame that is shown. */
+function goBack(index: u32): void {
+  const mark = min(index >> MARK_SHIFT, markCount - 1);
+  if (mark == 0) {
+    const known = markCount;
+    openFrame(viewFrame);
+    markCount = known;
+  } else {
+    viewIndex = mark << MARK_SHIFT;
+    viewNext = load<u32>(marks + (mark << 2));
+  }
+  readNext();
 }
 
 /** Forgets the frame that is shown: its memory holds something else now. */
@@ -136,6 +163,7 @@ function openFrame(frame: usize): void {
   viewFrame = frame;
   viewIndex = 0;
   viewNext = ptr;
+  markCount = 1; // the first event's place is here
 }
 
 @inline function readKey(ptr: usize, isExplicit: u32): usize {

@@ -25,7 +25,12 @@ import {
 import {
   APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax,
 } from "./resp";
-import { scanAt, scanEnd, scanNeeded, scanRun, scanStop, scanTail } from "./scan";
+import {
+  asOfPosition, scanAt, scanEnd, scanExamined, scanFiltered, scanNeeded, scanRun, scanStop, scanTail, scanWritten, streamsExamined,
+  streamsWritten,
+} from "./scan";
+import { globMatches as matches } from "./glob";
+import { timesInit } from "./times";
 import {
   findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
   replayPosition, replayRecordedAt,
@@ -36,8 +41,11 @@ export { uuidParse, uuidV5, uuidWrite };
 export { batchSeal, batchSynced, cacheLoaded };
 export { fillHeadPtr, fillHeadSize };
 export { APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax };
-export { eventPosition, partitionSequence, scanOpenPartition, scanOpenStream, showEvent, streamKeyOf, streamVersion } from "./scan";
-export { scanRun };
+export {
+  asOfOpen, asOfSearch, eventPosition, partitionSequence, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream, scanTakeAll, scanTakeMatching,
+  showEvent, streamKeyOf, streamVersion, streamsCursor, streamsOpen, streamsRun,
+} from "./scan";
+export { scanFiltered, scanRun };
 export { replayFrames, zeroBytes } from "./replay";
 
 /** The first call: memory's limit, partitions, the cache's and the batch's bytes, and the store's 16-byte secret. */
@@ -45,6 +53,7 @@ export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, b
   memoryInit(<usize>memoryBytesMax);
   crc32cInit();
   uuidInit();
+  timesInit();
   tablesInit(partitions);
   requestInit();
   sequencerInit();
@@ -70,6 +79,11 @@ export function hash96(out: usize, ptr: usize, size: usize): void {
   hash(ptr, size);
   store<u64>(out, hashLow);
   store<u32>(out, hashHigh, 8);
+}
+
+/** For its test. */
+export function globMatches(pattern: usize, patternSize: usize, text: usize, textSize: usize): bool {
+  return matches(pattern, patternSize, text, textSize);
 }
 
 export function partitionHash(key: usize): u32 {
@@ -126,9 +140,14 @@ export function getMissedSize(): u32 { return <u32>missedSize; }
 export function getMissedPtr(): usize { return missedPtr; }
 export function getWantedOffset(): f64 { return <f64>wantedOffset; }
 export function cacheBytes(): f64 { return <f64>bytesInCache(); }
-export function getScanAt(): u32 { return scanAt; }
-export function getScanEnd(): u32 { return scanEnd; }
-export function getScanStop(): u32 { return scanStop; }
+export function getScanAt(): f64 { return <f64>scanAt; }
+export function getScanEnd(): f64 { return <f64>scanEnd; }
+export function getScanStop(): f64 { return <f64>scanStop; }
+export function getScanWritten(): u32 { return scanWritten; }
+export function getScanExamined(): u32 { return scanExamined; }
+export function getAsOfPosition(): f64 { return <f64>asOfPosition; }
+export function getStreamsWritten(): u32 { return streamsWritten; }
+export function getStreamsExamined(): u32 { return streamsExamined; }
 export function getScanTail(): usize { return scanTail; }
 export function getScanNeeded(): u32 { return <u32>scanNeeded; }
 

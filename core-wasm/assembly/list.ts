@@ -11,6 +11,10 @@ const CHUNK_SIZE_MIN: u32 = 32;
 /** Also the most memory that one append to a list may take. */
 export const CHUNK_SIZE_MAX: u32 = 16384;
 
+/** Where the last value was found: reads go through a list in order, and chunks never move. */
+let lastList: usize = 0;
+let lastChunk: usize = 0;
+
 export function listCount(list: usize): u32 {
   return load<u32>(list, 4);
 }
@@ -35,10 +39,17 @@ export function listAppend(list: usize, value: u32): void {
   return CHUNK_HEAD_SIZE + ((count - load<u32>(chunk, 4)) << 2) == load<u32>(chunk, 8);
 }
 
+/** Index behind the last value that a chunk can hold. */
+@inline function chunkEnd(chunk: usize): u32 {
+  return load<u32>(chunk, 4) + ((load<u32>(chunk, 8) - <u32>CHUNK_HEAD_SIZE) >> 2);
+}
+
 export function listGet(list: usize, index: u32): u32 {
   assert(index < load<u32>(list, 4));
-  let chunk: usize = load<u32>(list);
+  let chunk: usize = list == lastList && index < chunkEnd(lastChunk) ? lastChunk : load<u32>(list);
   while (index < load<u32>(chunk, 4)) chunk = load<u32>(chunk);
+  lastList = list;
+  lastChunk = chunk;
   return load<u32>(chunk + CHUNK_HEAD_SIZE + ((index - load<u32>(chunk, 4)) << 2));
 }
 

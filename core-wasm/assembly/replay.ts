@@ -5,9 +5,11 @@ import {
   KIND_END, KIND_EVENTS, KIND_MARK, KIND_MAY_SKIP, frameHeadLength, frameIsWhole, framePosition, frameRecordedAt, frameSpan,
 } from "./frame";
 import {
-  viewClear, viewEnd, viewEvent, viewEventId, viewExplicitKey, viewHash, viewSequence, viewStream, viewStreamSize, viewVersion,
+  viewClear, viewEnd, viewEvent, viewEventId, viewExplicitKey, viewHash, viewPosition, viewRecordedAt, viewSequence, viewStream,
+  viewStreamSize, viewTimestamp, viewVersion,
 } from "./event";
 import { hash, hashHigh, hashLow } from "./hash";
+import { timesAdd } from "./times";
 import { UUID_SIZE } from "./uuid";
 import {
   eventIdFind, eventInsert, partitionNextSequence, partitionOf, streamFind, streamHash, streamInsert, streamNextVersion,
@@ -98,6 +100,7 @@ function takeEvent(index: u32): bool {
   if (partitionNextSequence(partition) != viewSequence) return false;
   hash(viewEventId, UUID_SIZE);
   if (eventIdFind(hashLow, hashHigh) != 0) return false;
+  timesAdd(viewPosition(), viewTimestamp, viewRecordedAt());
   eventInsert(entry, partition, hashLow, hashHigh, replayOffset, index);
   return true;
 }

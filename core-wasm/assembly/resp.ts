@@ -19,6 +19,9 @@ export const EVENT_REPLY_FIXED_MAX: usize = 640;
 /** Most bytes of an append's reply, and of each event in a transaction's beyond its stream id. */
 export const APPEND_REPLY_MAX: usize = 512;
 
+/** Most bytes of a name's reply beyond the name, what may spill over its end included. */
+export const NAME_REPLY_FIXED_MAX: usize = 40;
+
 // ── labels: constant texts, kept as a size and bytes ──────────────────────────────────────────────
 
 const labelArea: usize = memory.data(2048, 8);
@@ -71,6 +74,7 @@ const ITEM_PARTITION_ID: usize = label("\r\n+partition_id\r\n");
 const FIRST_SEQUENCE: usize = label("\r\n+first_partition_sequence\r\n");
 const LAST_SEQUENCE: usize = label("\r\n+last_partition_sequence\r\n");
 const EVENTS: usize = label("\r\n+events\r\n*");
+const BLOB: usize = label("$");
 const NULL_3: usize = label("_");
 const NULL_2: usize = label("$-1");
 
@@ -156,6 +160,11 @@ export function eventReply(out: usize, isResp3: bool, withPosition: bool): usize
     out = putNumber(out, RECORDED_AT, viewRecordedAt());
   }
   return crlf(out);
+}
+
+/** Writes a text as a blob string; returns where it ends. */
+export function nameReply(out: usize, ptr: usize, size: usize): usize {
+  return crlf(putBlob(out, BLOB, ptr, size));
 }
 
 /** Writes EAPPEND's answer from the result table; returns where it ends. */

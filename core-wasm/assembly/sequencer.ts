@@ -30,6 +30,7 @@ import {
 } from "./batch";
 import { foundFrame, frameAt } from "./cache";
 import { allocateReserved } from "./memory";
+import { timesAdd } from "./times";
 
 /** Which event of the request was refused. */
 export let failedIndex: u32 = 0;
@@ -326,6 +327,7 @@ function enterEvent(index: u32, nowMs: u64, recordedAt: u64): void {
   }
   assert(streamHash(entry) == hash16);
   hash(row + RESULT_EVENT_ID, UUID_SIZE);
+  timesAdd(nextPosition + index, <u64>load<f64>(row, RESULT_TIMESTAMP), recordedAt);
   eventInsert(entry, partition, hashLow, hashHigh, logOffset, index);
 }
 

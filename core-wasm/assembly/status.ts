@@ -24,3 +24,5 @@ export const ID_TWICE: i32 = -7;
 export const CORRUPT: i32 = -8;
 /** The output area is full: make it larger and call again. */
 export const NEED_OUTPUT: i32 = -9;
+/** The work that the call allowed is done, but not all there is: call again, perhaps in a later turn. */
+export const PAUSED: i32 = -10;

@@ -4,10 +4,12 @@
 //   stream entry    0 hash 12 │ 12 key ptr u32 (0: the default key) │ 16 list of positions │ 24 first version u64 │ 32 hash16 u32
 //   event id entry  0 hash 12 │ 12 position u32
 //   partition       list of positions, 8 bytes each, in order of partition number
+//   stream order    list of the positions of the streams' first events, in the order in which the streams came
 //   places          chunks of u64: log offset / 8 in the upper 48 bits, index in the frame in the lower 16
 import { ENTRY_DATA, TABLE_SIZE, tableCount, tableFind, tableGrowthBytes, tableInit, tableInsert } from "./table";
 import { CHUNK_SIZE_MAX, LIST_SIZE, listAppend, listCount, listCountBelow, listGet } from "./list";
 import { allocateReserved, ensureMemory, memoryLeft, release } from "./memory";
+import { timesGrowthBytes } from "./times";
 import { UUID_SIZE, uuidCopy } from "./uuid";
 
 const STREAM_KEY: usize = ENTRY_DATA;
@@ -23,6 +25,8 @@ const PLACES_PER_CHUNK: u64 = PLACES_CHUNK_SIZE / sizeof<u64>();
 
 const streams: usize = memory.data(32, 8);
 const eventIds: usize = memory.data(32, 8);
+/** Positions of the streams' first events, ascending. */
+export const streamOrder: usize = memory.data(8, 8);
 let partitions: usize = 0;
 let partitionCount: u32 = 0;
 let directory: usize = 0;
@@ -51,7 +55,8 @@ export const APPEND_SPARE_BYTES: usize = 32 << 20;
 export function tablesReserve(count: u32, spare: usize): bool {
   const perEvent: usize = 2 * <usize>CHUNK_SIZE_MAX + 2 * 4096 + UUID_SIZE;
   const fixed = tableGrowthBytes(streams) + tableGrowthBytes(eventIds) + PLACES_CHUNK_SIZE +
-    2 * <usize>directoryCapacity * sizeof<u32>() + <usize>(count >> 9) * 2 * PLACES_CHUNK_SIZE;
+    2 * <usize>directoryCapacity * sizeof<u32>() + <usize>(count >> 9) * 2 * PLACES_CHUNK_SIZE +
+    2 * <usize>CHUNK_SIZE_MAX + <usize>count * 16 + timesGrowthBytes(); // the order of streams, times
   const bytes = fixed + <usize>count * perEvent;
   return <u64>bytes + spare <= memoryLeft() && ensureMemory(bytes);
 }
@@ -68,7 +73,7 @@ export function eventIdPosition(entry: usize): u64 {
   return load<u32>(entry, EVENT_ID_POSITION);
 }
 
-/** A new stream; `key` is 0 for the default key. */
+/** A new stream, whose first event gets the next position; `key` is 0 for the default key. */
 export function streamInsert(low: u64, high: u32, key: usize, hash16: u32, firstVersion: u64): usize {
   const entry = tableInsert(streams, low, high);
   if (key != 0) {
@@ -78,6 +83,7 @@ export function streamInsert(low: u64, high: u32, key: usize, hash16: u32, first
   }
   store<u64>(entry, firstVersion, STREAM_FIRST_VERSION);
   store<u32>(entry, hash16, STREAM_HASH);
+  listAppend(streamOrder, <u32>placeCount);
   return entry;
 }
 
@@ -161,8 +167,8 @@ export function placeIndex(position: u64): u32 {
 }
 
 /** Events of a list that lie below a position: what a reader may see of it. */
-@inline export function visibleCount(list: usize, durablePosition: u64): u32 {
+@inline export function visibleCount(list: usize, position: u64): u32 {
   const count = listCount(list);
-  if (count == 0 || listGet(list, count - 1) < durablePosition) return count;
-  return listCountBelow(list, <u32>durablePosition);
+  if (count == 0 || listGet(list, count - 1) < position) return count;
+  return listCountBelow(list, <u32>position);
 }

@@ -26,6 +26,8 @@ const TRANSACTIONS_GROUP: ReadonlySet<string> = new Set([
   "WATCH",
 ]);
 
+const GENERIC_GROUP: ReadonlySet<string> = new Set(["EXISTS", "SCAN", "TYPE"]);
+
 /** COMMAND over a list of commands that is complete only later: COMMAND is itself in it. */
 export function commandCommand(commands: () => readonly Command[]): ContainerCommand {
   return container({
@@ -170,6 +172,7 @@ function writeDocs(command: Command, group: string, reply: Reply): void {
 function groupOf(command: Command): string {
   const family = command.name.split("|", 1)[0] as string;
   if (SERVER_GROUP.has(family)) return "server";
+  if (GENERIC_GROUP.has(family)) return "generic";
   if (TRANSACTIONS_GROUP.has(family)) return "transactions";
   return command.kind === "connection" ? "connection" : "stream";
 }

@@ -31,6 +31,17 @@ type CommandKind = "append" | "read" | "connection";
 /** Returned by `run` of an append: there is no room for it now; it is run again when there is. */
 export const WAIT = Symbol("wait");
 
+/**
+ * Work that may take longer than a turn should: it is done in slices, and other connections are served between
+ * them. It keeps what it needs, since nothing of the request outlives the turn.
+ */
+export interface SlicedWork {
+  /** Does a slice; true when it was the last. May use the area, and leaves it as it was. May throw a StoreError. */
+  advance(area: OutputArea): boolean;
+  /** Bytes of results that it holds. */
+  readonly heldBytes: number;
+}
+
 export interface Command<Request = unknown, Result = unknown> {
   /** Upper case. */
   readonly name: string;
@@ -43,6 +54,8 @@ export interface Command<Request = unknown, Result = unknown> {
   readonly flags: readonly string[];
   parse(args: Arguments, context: Context): Request;
   run(request: Request, context: Context): Result | typeof WAIT;
+  /** What of a result is still to be done before `reply`; null where that is nothing. */
+  work?(result: Result): SlicedWork | null;
   /** May throw a StoreError where what it reads is damaged: then nothing of the reply is sent but that. */
   reply(result: Result, reply: Reply, context: Context): void;
 }

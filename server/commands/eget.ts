@@ -5,13 +5,13 @@
  */
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { type ParseContext, parseEventId } from "./options.ts";
 import {
+  noReadOptions,
   OPTION_WITHPOSITION,
-  type ParseContext,
-  parseEventId,
   parseReadOptions,
   type ReadOptions,
-} from "./options.ts";
+} from "./read-options.ts";
 
 export interface EgetRequest extends ReadOptions {
   /** Core address of the 16 bytes of the event id. */
@@ -21,15 +21,13 @@ export interface EgetRequest extends ReadOptions {
 /** One for the process: a request is parsed and run within one turn. */
 const request: EgetRequest = {
   eventIdAddress: 0,
-  keyAddress: null,
-  count: 0,
-  withPosition: false,
+  ...noReadOptions(),
 };
 
 export function parseEget(args: Arguments, context: ParseContext): EgetRequest {
   const { core } = context.store;
   request.eventIdAddress = parseEventId(args, 1, core);
-  parseReadOptions(args, 2, core, OPTION_WITHPOSITION, request);
+  parseReadOptions(args, 2, context, OPTION_WITHPOSITION, request);
   return request;
 }
 

@@ -1,64 +1,65 @@
 /**
- * EPSCAN partition start end [COUNT n] [WITHPOSITION]
+ * EPSCAN partition start end [COUNT n] [REV] [WITHPOSITION] [filter …]
  *
- * Answers the partition's events whose sequences are in the range, both ends inclusive.
+ * Answers the partition's events whose sequences are in the range, both ends inclusive. The partition is a number,
+ * or a key in it.
  */
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { type ParseContext, parsePartition, parseRangeEnd, parseRangeStart } from "./options.ts";
 import {
+  noReadOptions,
   OPTION_COUNT,
+  OPTION_FILTERS,
+  OPTION_REV,
   OPTION_WITHPOSITION,
-  type ParseContext,
-  parsePartition,
-  parseRangeEnd,
-  parseRangeStart,
   parseReadOptions,
-  type ReadOptions,
-} from "./options.ts";
-import { writeScanReply } from "./scan-reply.ts";
+  type RangeRequest,
+} from "./read-options.ts";
+import { type RunningScan, scanParts } from "./scan-reply.ts";
 
-export interface EpscanRequest extends ReadOptions {
+export interface EpscanRequest extends RangeRequest {
   partition: number;
-  /** Sequences, inclusive; the end may be infinity. */
-  start: number;
-  end: number;
+  /** An unfiltered scan of a partition has no `next`. */
+  readonly withNext: false;
 }
 
 /** One for the process: a request is parsed and run within one turn. */
 const request: EpscanRequest = {
+  ...noReadOptions(),
   partition: 0,
-  start: 0,
-  end: 0,
-  keyAddress: null,
-  count: 0,
-  withPosition: false,
+  from: 0,
+  to: 0,
+  withNext: false,
 };
 
-const OPTIONS = OPTION_COUNT | OPTION_WITHPOSITION;
+const OPTIONS = OPTION_COUNT | OPTION_REV | OPTION_WITHPOSITION | OPTION_FILTERS;
 
 export function parseEpscan(args: Arguments, context: ParseContext): EpscanRequest {
   request.partition = parsePartition(args, 1, context);
-  request.start = parseRangeStart(args, 2, "sequence");
-  request.end = parseRangeEnd(args, 3, "sequence");
-  parseReadOptions(args, 4, context.store.core, OPTIONS, request);
+  request.from = parseRangeStart(args, 2, "sequence");
+  request.to = parseRangeEnd(args, 3, "sequence");
+  parseReadOptions(args, 4, context, OPTIONS, request);
   return request;
 }
 
-export const epscan: Command<EpscanRequest, EpscanRequest> = {
+export const epscan: Command<EpscanRequest, RunningScan> = {
+  ...scanParts,
   name: "EPSCAN",
-  kind: "read",
   summary: "Read a range of sequences of a partition.",
   arity: -4,
-  flags: ["readonly"],
   parse: parseEpscan,
 
-  run(request, { store }) {
-    const { partition, start, end, count } = request;
-    store.openPartitionScan(partition, start, end, count);
-    return request;
-  },
-
-  reply({ withPosition }, reply, context) {
-    writeScanReply(reply, context, withPosition);
+  run(request, { store, session }) {
+    const { partition, filter } = request;
+    if (filter === null) {
+      store.openPartitionScan(partition, request);
+      return request;
+    }
+    const encoding = {
+      isResp3: session.protocol === 3,
+      withPosition: request.withPosition,
+    };
+    return store.openFilteredScan({ kind: "partition", partition }, request, filter, encoding);
   },
 };

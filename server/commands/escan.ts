@@ -1,71 +1,75 @@
 /**
- * ESCAN stream start end [PARTITION_KEY key] [COUNT n] [WITHPOSITION]
+ * ESCAN stream start end [PARTITION_KEY key] [COUNT n] [REV] [WITHPOSITION] [filter …]
  *
  * Answers the stream's events whose versions are in the range, both ends inclusive.
  */
+import { UUID_BYTES } from "../core/core.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { checkStreamId, type ParseContext, parseRangeEnd, parseRangeStart } from "./options.ts";
 import {
-  checkStreamId,
+  noReadOptions,
   OPTION_COUNT,
+  OPTION_FILTERS,
   OPTION_PARTITION_KEY,
+  OPTION_REV,
   OPTION_WITHPOSITION,
-  type ParseContext,
-  parseRangeEnd,
-  parseRangeStart,
   parseReadOptions,
-  type ReadOptions,
-} from "./options.ts";
-import { writeScanReply } from "./scan-reply.ts";
+  type RangeRequest,
+} from "./read-options.ts";
+import { type RunningScan, scanParts } from "./scan-reply.ts";
 
-export interface EscanRequest extends ReadOptions {
+export interface EscanRequest extends RangeRequest {
   /** The stream id in core memory, valid within the turn. */
   streamAddress: number;
   streamLength: number;
-  /** Versions, inclusive; the end may be infinity. */
-  start: number;
-  end: number;
+  /** An unfiltered scan of a stream has no `next`. */
+  readonly withNext: false;
 }
 
 /** One for the process: a request is parsed and run within one turn. */
 const request: EscanRequest = {
+  ...noReadOptions(),
   streamAddress: 0,
   streamLength: 0,
-  start: 0,
-  end: 0,
-  keyAddress: null,
-  count: 0,
-  withPosition: false,
+  from: 0,
+  to: 0,
+  withNext: false,
 };
 
-const OPTIONS = OPTION_PARTITION_KEY | OPTION_COUNT | OPTION_WITHPOSITION;
+const OPTIONS =
+  OPTION_PARTITION_KEY | OPTION_COUNT | OPTION_REV | OPTION_WITHPOSITION | OPTION_FILTERS;
 
 export function parseEscan(args: Arguments, context: ParseContext): EscanRequest {
-  const { core } = context.store;
-  checkStreamId(args, 1, core);
-  request.start = parseRangeStart(args, 2, "version");
-  request.end = parseRangeEnd(args, 3, "version");
-  parseReadOptions(args, 4, core, OPTIONS, request);
+  checkStreamId(args, 1, context.store.core);
+  request.from = parseRangeStart(args, 2, "version");
+  request.to = parseRangeEnd(args, 3, "version");
+  parseReadOptions(args, 4, context, OPTIONS, request);
   request.streamAddress = args.address(1);
   request.streamLength = args.length(1);
   return request;
 }
 
-export const escan: Command<EscanRequest, EscanRequest> = {
+export const escan: Command<EscanRequest, RunningScan> = {
+  ...scanParts,
   name: "ESCAN",
-  kind: "read",
   summary: "Read a range of versions of a stream.",
   arity: -4,
-  flags: ["readonly"],
   parse: parseEscan,
 
-  run(request, { store }) {
-    const { streamAddress, streamLength, keyAddress, start, end, count } = request;
-    store.openStreamScan(streamAddress, streamLength, keyAddress ?? 0, start, end, count);
-    return request;
-  },
-
-  reply({ withPosition }, reply, context) {
-    writeScanReply(reply, context, withPosition);
+  run(request, { store, session }) {
+    const { streamAddress, streamLength, keyAddress, filter } = request;
+    if (filter === null) {
+      store.openStreamScan(streamAddress, streamLength, keyAddress ?? 0, request);
+      return request;
+    }
+    const { memory } = store.core;
+    const streamId = memory.slice(streamAddress, streamAddress + streamLength);
+    const key = keyAddress === null ? null : memory.slice(keyAddress, keyAddress + UUID_BYTES);
+    const encoding = {
+      isResp3: session.protocol === 3,
+      withPosition: request.withPosition,
+    };
+    return store.openFilteredScan({ kind: "stream", streamId, key }, request, filter, encoding);
   },
 };

@@ -5,13 +5,13 @@
  */
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { checkStreamId, type ParseContext } from "./options.ts";
 import {
-  checkStreamId,
+  noReadOptions,
   OPTION_PARTITION_KEY,
-  type ParseContext,
   parseReadOptions,
   type ReadOptions,
-} from "./options.ts";
+} from "./read-options.ts";
 
 export interface EsverRequest extends ReadOptions {
   /** The stream id in core memory, valid within the turn. */
@@ -23,15 +23,13 @@ export interface EsverRequest extends ReadOptions {
 const request: EsverRequest = {
   streamAddress: 0,
   streamLength: 0,
-  keyAddress: null,
-  count: 0,
-  withPosition: false,
+  ...noReadOptions(),
 };
 
 export function parseEsver(args: Arguments, context: ParseContext): EsverRequest {
   const { core } = context.store;
   checkStreamId(args, 1, core);
-  parseReadOptions(args, 2, core, OPTION_PARTITION_KEY, request);
+  parseReadOptions(args, 2, context, OPTION_PARTITION_KEY, request);
   request.streamAddress = args.address(1);
   request.streamLength = args.length(1);
   return request;

@@ -1,6 +1,6 @@
 /**
- * The grammar that the store's commands share: names, keys, partitions, ranges, and the options of reads.
- * What an append says of its events is in `event-options.ts`.
+ * The grammar that the store's commands share: names, keys, partitions, ranges. The options of reads are in
+ * `read-options.ts`, what an append says of its events is in `event-options.ts`.
  *
  * Errors begin as SierraDB words them and then say more: what came, and as which argument (the command's name
  * is argument 0). Nothing here allocates unless it throws.
@@ -21,6 +21,8 @@ import {
 export interface ParseCore {
   /** Where 16 bytes of a key or an id that a request names are put: one a request, valid until the next. */
   readonly requestKeyAddress: number;
+  /** All of core memory. */
+  readonly memory: Uint8Array;
   /** Reads a UUID in any of its forms into 16 bytes; false where the text is none. */
   parseUuid(address: number, length: number, target: number): boolean;
   /** Makes 16 bytes of partition key from a text: a UUID, or any other text. */
@@ -152,7 +154,7 @@ export function parseEventId(args: Arguments, index: number, core: ParseCore): n
 }
 
 /** Takes a partition key into the request's 16 bytes and returns their address. */
-function parsePartitionKey(args: Arguments, index: number, core: ParseCore): number {
+export function parsePartitionKey(args: Arguments, index: number, core: ParseCore): number {
   const target = core.requestKeyAddress;
   checkPartitionKey(args, index, core);
   core.parsePartitionKey(args.address(index), args.length(index), target);
@@ -199,7 +201,7 @@ export function parsePartition(args: Arguments, index: number, context: ParseCon
 /** A UUID's shortest form: 32 hexadecimal digits. */
 const UUID_LENGTH_MIN = 32;
 
-// ── ranges and options of reads ───────────────────────────────────────────────────────────────────
+// ── ranges ──────────────────────────────────────────────────────────────────────────────────────────
 
 /** Where a range starts: a number, or `-` for 0. `what` as in "version". */
 export function parseRangeStart(args: Arguments, index: number, what: string): number {
@@ -227,72 +229,3 @@ function parseRangeValue(args: Arguments, index: number): number {
 }
 
 const RANGE_VALUE = "range value (-, +, or number)";
-
-/** The options that reads share. A command passes those that it has, as a sum. */
-export const OPTION_PARTITION_KEY = 1;
-export const OPTION_COUNT = 2;
-export const OPTION_WITHPOSITION = 4;
-
-/** What a read's options say; one object a command, filled anew by each request. */
-export interface ReadOptions {
-  /** Core address of the 16 bytes of the partition key, or null where none was given. */
-  keyAddress: number | null;
-  /** Events at most; infinity where COUNT was not given. */
-  count: number;
-  withPosition: boolean;
-}
-
-/** Takes the options from argument `from` to the request's end, in any order. */
-export function parseReadOptions(
-  args: Arguments,
-  from: number,
-  core: ParseCore,
-  allowed: number,
-  options: ReadOptions,
-): void {
-  options.keyAddress = null;
-  options.count = Number.POSITIVE_INFINITY;
-  options.withPosition = false;
-  let seen = 0;
-  let index = from;
-  while (index < args.count) {
-    const option = readOption(args, index) & allowed;
-    if (option === 0) throw unexpected(args, index, readOptionsExpected(allowed));
-    if ((seen & option) !== 0) throw alreadySpecified(READ_OPTION_NOUNS[option] as string);
-    seen |= option;
-    index++;
-    if (option === OPTION_WITHPOSITION) {
-      options.withPosition = true;
-      continue;
-    }
-    if (option === OPTION_COUNT) {
-      if (index === args.count) throw unexpectedEnd("a number after COUNT");
-      options.count = args.integer(index);
-      if (options.count < 0) throw invalid(args, index, "COUNT", NUMBER);
-    } else {
-      if (index === args.count) throw unexpectedEnd("partition key after PARTITION_KEY");
-      options.keyAddress = parsePartitionKey(args, index, core);
-    }
-    index++;
-  }
-}
-
-function readOption(args: Arguments, index: number): number {
-  if (args.is(index, "COUNT")) return OPTION_COUNT;
-  if (args.is(index, "PARTITION_KEY")) return OPTION_PARTITION_KEY;
-  return args.is(index, "WITHPOSITION") ? OPTION_WITHPOSITION : 0;
-}
-
-const READ_OPTION_NOUNS: Readonly<Record<number, string>> = {
-  [OPTION_PARTITION_KEY]: "partition key",
-  [OPTION_COUNT]: "count",
-  [OPTION_WITHPOSITION]: "WITHPOSITION",
-};
-
-function readOptionsExpected(allowed: number): string {
-  const words: string[] = [];
-  if ((allowed & OPTION_PARTITION_KEY) !== 0) words.push("PARTITION_KEY");
-  if ((allowed & OPTION_COUNT) !== 0) words.push("COUNT");
-  if ((allowed & OPTION_WITHPOSITION) !== 0) words.push("WITHPOSITION");
-  return words.length === 0 ? "end of input" : `${words.join(", ")} or end of input`;
-}

@@ -14,19 +14,24 @@ import { dbsize } from "./dbsize.ts";
 import { eappend } from "./eappend.ts";
 import { echo } from "./echo.ts";
 import { eget } from "./eget.ts";
+import { elog } from "./elog.ts";
 import { emappend } from "./emappend.ts";
+import { epos } from "./epos.ts";
 import { epscan } from "./epscan.ts";
 import { epseq } from "./epseq.ts";
 import { escan } from "./escan.ts";
 import { esver } from "./esver.ts";
+import { exists } from "./exists.ts";
 import { hello } from "./hello.ts";
 import { info } from "./info.ts";
 import { discard, exec, multi, unwatch, watch } from "./multi.ts";
 import { ping } from "./ping.ts";
 import { quit } from "./quit.ts";
 import { reset } from "./reset.ts";
+import { scan } from "./scan.ts";
 import { select } from "./select.ts";
 import { time } from "./time.ts";
+import { type } from "./type.ts";
 
 export const commands: readonly Command[] = [
   eappend,
@@ -36,6 +41,11 @@ export const commands: readonly Command[] = [
   esver,
   epscan,
   epseq,
+  elog,
+  epos,
+  scan,
+  exists,
+  type,
   ping,
   echo,
   hello,

@@ -1,35 +1,81 @@
 /**
- * The reply of a scan: a map of has_more and events.
+ * How the scans (ESCAN, EPSCAN, ELOG) run and reply: a map of has_more and events, and of `next` where a filter
+ * stands or the scan is by position.
  *
- * How many events there are stands before them, and is known before them nearly always: only a reply that
- * reaches its limit of bytes, or a damaged record, ends a scan early. Then the head is written again.
+ * How many events an unfiltered scan writes stands before them, and is known before them nearly always: only a
+ * reply that reaches its limit of bytes, or a damaged record, ends it early. Then the head is written again. A
+ * filtered scan keeps what it finds until it is through.
  */
-import type { Reply } from "../resp/reply.ts";
-import type { Context } from "./command.ts";
 
-/** Writes the events of the scan that the store has open. Throws CORRUPT where the first one is damaged. */
-export function writeScanReply(reply: Reply, context: Context, withPosition: boolean): void {
+import type { OutputArea } from "../core/core.ts";
+import type { Reply } from "../resp/reply.ts";
+import { FilteredScan } from "../store/filtered-scan.ts";
+import type { Command, Context } from "./command.ts";
+
+/** An unfiltered scan that the store has open, as it is to be written; or a filtered one. */
+export type RunningScan = OpenScan | FilteredScan;
+
+interface OpenScan {
+  readonly withPosition: boolean;
+  readonly withNext: boolean;
+}
+
+/** The parts of a scan's command that are the same in all. */
+export const scanParts: Pick<Command<never, RunningScan>, "kind" | "flags" | "work" | "reply"> = {
+  kind: "read",
+  flags: ["readonly"],
+
+  work(scan) {
+    return scan instanceof FilteredScan ? scan : null;
+  },
+
+  reply(scan, reply, context) {
+    if (scan instanceof FilteredScan) writeFiltered(scan, reply, context.area);
+    else writeOpen(scan, reply, context);
+  },
+};
+
+/** Throws CORRUPT where the first event is damaged. */
+function writeOpen({ withPosition, withNext }: OpenScan, reply: Reply, context: Context): void {
   const { store, area } = context;
   const count = store.scanCount();
   const hasMore = store.scanHasMore();
   const headStart = area.length;
-  writeHead(reply, hasMore, count);
+  writeHead(reply, hasMore, count, withNext);
   const eventsStart = area.length;
   const scanned = store.writeScan(area, reply.protocol === 3, withPosition);
-  if (scanned.eventCount === count && scanned.hasMore === hasMore) return;
-  const end = area.length;
-  area.tail = area.origin + headStart;
-  writeHead(reply, scanned.hasMore, scanned.eventCount);
-  // The number is smaller now, so the head is no longer than it was: the events move towards it.
-  const { memory, origin } = area;
-  memory.copyWithin(area.tail, origin + eventsStart, origin + end);
-  area.tail += end - eventsStart;
+  if (scanned.eventCount !== count || scanned.hasMore !== hasMore) {
+    const end = area.length;
+    area.tail = area.origin + headStart;
+    writeHead(reply, scanned.hasMore, scanned.eventCount, withNext);
+    // The number is smaller now, so the head is no longer than it was: the events move towards it.
+    const { memory, origin } = area;
+    memory.copyWithin(area.tail, origin + eventsStart, origin + end);
+    area.tail += end - eventsStart;
+  }
+  if (withNext) writeNext(reply, scanned.next);
 }
 
-function writeHead(reply: Reply, hasMore: boolean, count: number): void {
-  reply.map(2);
+function writeFiltered(scan: FilteredScan, reply: Reply, area: OutputArea): void {
+  writeHead(reply, scan.hasMore, scan.eventCount, true);
+  for (const bytes of scan.pieces) {
+    area.reserve(bytes.length);
+    area.memory.set(bytes, area.tail);
+    area.tail += bytes.length;
+  }
+  writeNext(reply, scan.next);
+}
+
+function writeHead(reply: Reply, hasMore: boolean, count: number, withNext: boolean): void {
+  reply.map(withNext ? 3 : 2);
   reply.simple("has_more");
   reply.boolean(hasMore);
   reply.simple("events");
   reply.array(count);
+}
+
+function writeNext(reply: Reply, next: number | null): void {
+  reply.simple("next");
+  if (next === null) reply.null();
+  else reply.integer(next);
 }

@@ -21,6 +21,7 @@ export interface CoreExports {
   memoryUsed(): number;
   crc32c(start: number, address: number, size: number): number;
   hash96(target: number, address: number, size: number): void;
+  globMatches(pattern: number, patternSize: number, text: number, textSize: number): number;
   uuidParse(address: number, size: number, target: number): number;
   uuidV5(target: number, address: number, size: number): void;
   partitionHash(address: number): number;
@@ -64,6 +65,8 @@ export interface CoreExports {
   eventPosition(id: number): number;
   showEvent(position: number, id: number): number;
   viewFields(): number;
+  scanTakeAll(): void;
+  scanTakeMatching(program: number, seenEnd: number, asOfEnd: number): void;
   scanOpenStream(
     address: number,
     size: number,
@@ -71,8 +74,16 @@ export interface CoreExports {
     from: number,
     to: number,
     count: number,
+    isReverse: boolean,
   ): void;
-  scanOpenPartition(partition: number, from: number, to: number, count: number): void;
+  scanOpenPartition(
+    partition: number,
+    from: number,
+    to: number,
+    count: number,
+    isReverse: boolean,
+  ): void;
+  scanOpenLog(from: number, to: number, count: number, isReverse: boolean): void;
   scanRun(
     out: number,
     outEnd: number,
@@ -81,6 +92,34 @@ export interface CoreExports {
     isResp3: boolean,
     withPosition: boolean,
   ): number;
+  scanFiltered(
+    out: number,
+    outEnd: number,
+    bytesMax: number,
+    isFirst: boolean,
+    isResp3: boolean,
+    withPosition: boolean,
+    wanted: number,
+    work: number,
+  ): number;
+  scanNext(): number;
+  asOfOpen(asOf: number): void;
+  asOfSearch(): number;
+  getAsOfPosition(): number;
+  getScanWritten(): number;
+  getScanExamined(): number;
+  streamsOpen(cursor: number): void;
+  streamsCursor(): number;
+  streamsRun(
+    out: number,
+    outEnd: number,
+    pattern: number,
+    patternSize: number,
+    wanted: number,
+    work: number,
+  ): number;
+  getStreamsWritten(): number;
+  getStreamsExamined(): number;
   getScanAt(): number;
   getScanEnd(): number;
   getScanStop(): number;

@@ -4,10 +4,11 @@
  * A reply goes out at the end of the chunk that brought its request, or, when it depends on an append, when that
  * append's batch has settled; whatever is asked behind such a request waits with it. A request that cannot run
  * yet (a read behind the connection's own append, an append without room) stops the connection: it is retained,
- * and what follows stays undecoded. The server stops reading a connection that holds too much, either way.
+ * and what follows stays undecoded. So it does while a long read is done in slices. The server stops reading a
+ * connection that holds too much, either way.
  */
 import { Arguments, type Staging } from "../commands/arguments.ts";
-import { type Command, type Context, WAIT } from "../commands/command.ts";
+import { type Command, type Context, type SlicedWork, WAIT } from "../commands/command.ts";
 import { stateRefusal } from "../commands/multi.ts";
 import { findCommand } from "../commands/registry.ts";
 import type { Session, SessionLink } from "../commands/session.ts";
@@ -29,7 +30,14 @@ const FAREWELL_SECONDS = 5;
 export type RespSocket = Bun.Socket<Connection>;
 
 /** Why a connection runs no further request now. */
-type Blocked = "no" | "batch" | "room" | "output";
+type Blocked = "no" | "batch" | "room" | "output" | "work";
+
+/** A request that is run in slices. */
+interface Underway {
+  readonly command: Command;
+  readonly result: unknown;
+  readonly work: SlicedWork;
+}
 
 export class Connection implements SessionLink, Staging {
   readonly session: Session;
@@ -42,6 +50,7 @@ export class Connection implements SessionLink, Staging {
   private heldBatch = 0;
   private heldRequests = 0;
   private blocked: Blocked = "no";
+  private underway: Underway | null = null;
   private unsent: Uint8Array[] = [];
   private unsentTotal = 0;
   private countedBytes = 0;
@@ -70,7 +79,7 @@ export class Connection implements SessionLink, Staging {
   }
 
   get waitingBytes(): number {
-    return this.decoder.heldBytes;
+    return this.decoder.heldBytes + (this.underway?.work.heldBytes ?? 0);
   }
 
   get unsentBytes(): number {
@@ -149,8 +158,14 @@ export class Connection implements SessionLink, Staging {
         this.block("batch");
         return;
       } else {
+        context.area = door.direct;
         const request = command.parse(args, context);
         const result = command.run(request, context);
+        const work = command.work?.(result) ?? null;
+        if (work !== null && !work.advance(door.direct)) {
+          this.workLater({ command, result, work });
+          return;
+        }
         const held = this.heldBatch > 0 ? door.heldFor(this.heldBatch) : null;
         this.writeReply(command, result, held, HeldKind.order);
       }
@@ -158,9 +173,14 @@ export class Connection implements SessionLink, Staging {
       this.answerError(error, command, this.heldBatch);
     }
     if (this.blocked !== "no") return;
-    session.lastCommand = command?.name ?? session.lastCommand;
-    door.server.commandsProcessed++;
+    this.count(command);
     if (this.heldRequests >= WAITING_REQUESTS_MAX) this.blocked = "batch";
+  }
+
+  /** Counts a request that was answered. */
+  private count(command: Command | null): void {
+    this.session.lastCommand = command?.name ?? this.session.lastCommand;
+    this.door.server.commandsProcessed++;
   }
 
   private executeAppend(command: Command): void {
@@ -262,6 +282,33 @@ export class Connection implements SessionLink, Staging {
     if (reason === "room") this.door.store.whenRoom(() => this.unblock("room"));
   }
 
+  /** The request goes on in later turns; what follows it waits. */
+  private workLater(underway: Underway): void {
+    this.underway = underway;
+    this.blocked = "work";
+    this.door.store.slices.add(() => this.door.guard(() => this.workOn()));
+  }
+
+  private workOn(): void {
+    if (this.isClosed || this.underway === null) return;
+    const { command, result, work } = this.underway;
+    try {
+      if (!work.advance(this.door.direct)) {
+        this.workLater(this.underway);
+        this.balance();
+        return;
+      }
+      this.blocked = "no";
+      this.writeReply(command, result, null, HeldKind.order);
+    } catch (error) {
+      this.blocked = "no";
+      this.answerError(error, command, 0);
+    }
+    this.underway = null;
+    this.count(command);
+    this.run();
+  }
+
   private unblock(reason: Blocked): void {
     if (this.blocked !== reason || this.isClosed) return;
     this.blocked = "no";
@@ -359,7 +406,7 @@ export class Connection implements SessionLink, Staging {
   /** Counts what this connection holds, and stops or resumes reading it. */
   private balance(): void {
     if (this.isClosed) return;
-    const held = this.decoder.heldBytes + this.unsentTotal;
+    const held = this.waitingBytes + this.unsentTotal;
     const change = held - this.countedBytes;
     this.countedBytes = held; // first: counting may cut this very connection, which gives back what is counted
     this.door.countHeld(change);
@@ -396,7 +443,7 @@ export class Connection implements SessionLink, Staging {
   /** Ends the connection in order, when the server stops: what it asked and was answered is sent. */
   stop(): void {
     this.session.closing = true;
-    if (this.heldBatch === 0 && this.blocked !== "room") this.end();
+    if (this.heldBatch === 0 && this.blocked !== "room" && this.blocked !== "work") this.end();
   }
 
   /** Closes the connection now, without what it has not sent. */
@@ -412,6 +459,7 @@ export class Connection implements SessionLink, Staging {
     this.countedBytes = 0;
     this.unsent = [];
     this.unsentTotal = 0;
+    this.underway = null;
     this.door.server.sessions.close(this.session);
   }
 }

@@ -196,7 +196,7 @@ export class RespDoor {
   }
 
   /** What is thrown beyond a command is a bug, and no client's business. */
-  private guard(run: () => void): void {
+  guard(run: () => void): void {
     try {
       run();
     } catch (error) {

@@ -30,10 +30,20 @@ import {
   CACHE_BYTES,
   CORE_MEMORY_BYTES_MAX,
   REPLY_EVENT_BYTES_MAX,
+  SLICE_MS,
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
+import { BlockLoader } from "./block-loader.ts";
+import type { Filter } from "./filter.ts";
+import {
+  FilteredScan,
+  type ScanEncoding,
+  type ScanRange,
+  type ScanSource,
+} from "./filtered-scan.ts";
+import { SliceQueue } from "./slice-queue.ts";
 import { openStoreFolder } from "./store-folder.ts";
 import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
@@ -46,6 +56,9 @@ const GATHER_TURNS_MAX = 16;
 const OS_SYNC_INTERVAL_MS = 1_000;
 /** After the disk had no room, it is asked again at the earliest after this. */
 const ROOM_RETRY_MS = 250;
+
+/** Stream ids looked at between two looks at the clock. */
+const STREAMS_PER_CALL = 64;
 
 export type Durability = "fsync" | "os";
 
@@ -73,8 +86,19 @@ export interface StoreOptions {
 
 /** What a scan wrote. */
 export interface ScanResult {
-  eventCount: number;
-  hasMore: boolean;
+  readonly eventCount: number;
+  readonly hasMore: boolean;
+  /** The first number that was not examined, or null where the range's end was reached for good. */
+  readonly next: number | null;
+}
+
+/** A step of a walk over the stream ids. */
+export interface StreamIds {
+  /** With which the next step goes on; 0 where all were passed. */
+  readonly cursor: number;
+  readonly idCount: number;
+  /** The ids as RESP blob strings, one after the other. */
+  readonly ids: Uint8Array;
 }
 
 export class EventStore {
@@ -91,11 +115,14 @@ export class EventStore {
   /** Clients that may append, and those of them that have since the last commit: their doors count both. */
   clientCount = 0;
   clientsQueued = 0;
+  /** Long reads of both doors, a slice at a time. */
+  readonly slices = new SliceQueue();
   /** Whether the last append repeated an earlier one, whose answer it has. */
   wasRepeated = false;
 
   private readonly options: StoreOptions;
   private readonly log: LocalLog;
+  private readonly blocks: BlockLoader;
   private readonly unlock: () => void;
   private readonly settledCallbacks = new Map<number, ((outcome: Outcome) => void)[]>();
   private roomCallbacks: (() => void)[] = [];
@@ -161,6 +188,7 @@ export class EventStore {
       failed: (error: Error) => this.fence(error),
     };
     this.log = new LocalLog(logOptions, recovered);
+    this.blocks = new BlockLoader(core, this.log, options.log);
     core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
     this.log.enter({ start: recovered.end, end: this.log.roomEnd });
     this.visibleStreams = core.exports.streamCount();
@@ -320,7 +348,7 @@ export class EventStore {
       case NO_MEMORY:
         return readOnly("the index has reached the limit of its memory");
       case CORRUPT:
-        return this.corrupt();
+        return this.blocks.corrupt();
       default:
         throw new Error(`unknown append status ${status}`);
     }
@@ -614,31 +642,62 @@ export class EventStore {
     return true;
   }
 
-  /** Begins a scan of a stream's versions, both ends inclusive, `to` and `count` perhaps Infinity; `writeScan` goes on with it. */
-  openStreamScan(
-    address: number,
-    length: number,
-    key: number,
-    from: number,
-    to: number,
-    count: number,
-  ): void {
-    this.core.exports.scanOpenStream(address, length, key, from, to, count);
+  /**
+   * Begins a scan of a stream's versions; `key` is the address of 16 bytes, or 0 for any key. `writeScan` goes on
+   * with it, in the same turn.
+   */
+  openStreamScan(address: number, length: number, key: number, range: ScanRange): void {
+    const { exports } = this.core;
+    const { from, to, count, isReverse } = range;
+    exports.scanTakeAll();
+    exports.scanOpenStream(address, length, key, from, to, count, isReverse);
   }
 
   /** Begins a scan of a partition's sequences. */
-  openPartitionScan(partition: number, from: number, to: number, count: number): void {
-    this.core.exports.scanOpenPartition(partition, from, to, count);
+  openPartitionScan(partition: number, range: ScanRange): void {
+    const { exports } = this.core;
+    exports.scanTakeAll();
+    exports.scanOpenPartition(partition, range.from, range.to, range.count, range.isReverse);
+  }
+
+  /** Begins a scan of positions. Throws AHEAD. */
+  openLogScan(range: ScanRange): void {
+    const { exports } = this.core;
+    if (!range.isReverse) this.checkStart(range.from);
+    exports.scanTakeAll();
+    exports.scanOpenLog(range.from, range.to, range.count, range.isReverse);
+  }
+
+  /** A scan of what a filter matches, which is done in slices. Throws AHEAD where its numbers are positions. */
+  openFilteredScan(
+    source: ScanSource,
+    range: ScanRange,
+    filter: Filter,
+    encoding: ScanEncoding,
+  ): FilteredScan {
+    if (source.kind === "log" && !range.isReverse) this.checkStart(range.from);
+    return new FilteredScan(this.core, this.blocks, source, range, filter, encoding);
+  }
+
+  /** Throws AHEAD for a position from which on nothing can follow what this store has: it is another history's. */
+  checkStart(position: number): void {
+    const end = this.core.exports.getDurablePosition() - 1;
+    if (position <= end + 1) return;
+    throw new StoreError(
+      "AHEAD",
+      `position ${position} is beyond the end ${end} of epoch ${this.epoch}`,
+      { position, end, epoch: this.epoch },
+    );
   }
 
   /** Events that the scan will write if its length allows. */
   scanCount(): number {
-    return this.core.exports.getScanStop() - this.core.exports.getScanAt();
+    return Math.abs(this.core.exports.getScanStop() - this.core.exports.getScanAt());
   }
 
   /** Whether the range reaches beyond where COUNT stops. */
   scanHasMore(): boolean {
-    return this.core.exports.getScanStop() < this.core.exports.getScanEnd();
+    return this.core.exports.getScanStop() !== this.core.exports.getScanEnd();
   }
 
   /**
@@ -664,19 +723,86 @@ export class EventStore {
       if (status === NEED_OUTPUT) {
         area.reserve(exports.getScanNeeded());
       } else if (status === NEED_BLOCK) {
-        if (!this.tryLoadBlock()) {
-          if (area.length === startOffset) throw this.corrupt();
+        if (!this.blocks.load()) {
+          if (area.length === startOffset) throw this.blocks.corrupt();
           break;
         }
       } else if (status === CORRUPT) {
-        if (area.length === startOffset) throw this.corrupt();
+        if (area.length === startOffset) throw this.blocks.corrupt();
         break;
       } else {
         throw new MemoryRefused(0);
       }
     }
     const at = exports.getScanAt();
-    return { eventCount: at - first, hasMore: at < exports.getScanEnd() };
+    const next = exports.scanNext();
+    return {
+      eventCount: Math.abs(at - first),
+      hasMore: at !== exports.getScanEnd(),
+      next: next < 0 ? null : next,
+    };
+  }
+
+  /**
+   * Ids of streams, in the order in which the streams came, from a cursor on (0 at first): those that match the
+   * pattern (null: all), `count` at the most, and no more than a slice's work allows. What is there from a walk's
+   * start to its end comes exactly once. `area` is used and left as it was. Throws CORRUPT where the event that
+   * names the first stream is damaged.
+   */
+  listStreamIds(
+    area: OutputArea,
+    cursor: number,
+    pattern: Uint8Array | null,
+    count: number,
+  ): StreamIds {
+    const size = pattern?.length ?? 0;
+    const address = this.core.allocate(size);
+    const start = area.length;
+    try {
+      if (pattern !== null) this.core.memory.set(pattern, address);
+      this.core.exports.streamsOpen(cursor);
+      const idCount = this.writeStreamIds(area, pattern === null ? 0 : address, size, count);
+      return {
+        cursor: this.core.exports.streamsCursor(),
+        idCount,
+        ids: area.memory.slice(area.origin + start, area.tail),
+      };
+    } finally {
+      area.tail = area.origin + start;
+      this.core.exports.release(address, size);
+    }
+  }
+
+  private writeStreamIds(area: OutputArea, pattern: number, size: number, count: number): number {
+    const { exports } = this.core;
+    const startedAt = performance.now();
+    let written = 0;
+    let examined = 0;
+    while (true) {
+      const wanted = count - written;
+      const status = exports.streamsRun(
+        area.tail,
+        area.end,
+        pattern,
+        size,
+        wanted,
+        STREAMS_PER_CALL,
+      );
+      area.tail = exports.getScanTail() >>> 0;
+      written += exports.getStreamsWritten();
+      examined += exports.getStreamsExamined();
+      if (status === DONE) return written;
+      if (status === NO_MEMORY) throw new MemoryRefused(0);
+      if (status === NEED_OUTPUT) {
+        area.reserve(exports.getScanNeeded());
+        continue;
+      }
+      if (examined > 0 && performance.now() - startedAt > SLICE_MS) return written;
+      if (status === CORRUPT || (status === NEED_BLOCK && !this.blocks.load())) {
+        if (examined === 0) throw this.blocks.corrupt();
+        return written;
+      }
+    }
   }
 
   /** Events by position, as objects: for what is not the hot path. Throws CORRUPT at a damaged one. */
@@ -741,7 +867,7 @@ export class EventStore {
       const status = this.core.exports.showEvent(position, id);
       if (status === DONE) return;
       if (status === NEED_BLOCK) this.loadBlock();
-      else if (status === CORRUPT) throw this.corrupt();
+      else if (status === CORRUPT) throw this.blocks.corrupt();
       else throw new MemoryRefused(0);
     }
   }
@@ -753,27 +879,7 @@ export class EventStore {
   }
 
   private loadBlock(): void {
-    if (!this.tryLoadBlock()) throw this.corrupt();
-  }
-
-  /** Loads the block of the log that the core misses; false where the disk does not give it. */
-  private tryLoadBlock(): boolean {
-    const { exports } = this.core;
-    const address = exports.getMissedPtr() >>> 0;
-    const target = this.core.memory.subarray(address, address + exports.getMissedSize());
-    try {
-      const count = this.log.read(exports.getMissedOffset(), target);
-      if (count > 0) exports.cacheLoaded(count);
-      return count > 0;
-    } catch (error) {
-      this.options.log(`a read failed: ${(error as Error).message}`);
-      return false;
-    }
-  }
-
-  private corrupt(): StoreError {
-    const place = this.log.placeText(this.core.exports.getWantedOffset());
-    return new StoreError("CORRUPT", `the record in ${place} is damaged`);
+    if (!this.blocks.load()) throw this.blocks.corrupt();
   }
 }
 

@@ -39,12 +39,24 @@ export interface AskedAppend {
   readonly withPosition: boolean;
 }
 
-/** A range of ESCAN or EPSCAN; undefined: `-`, `+`, no COUNT. */
+/** A range of ESCAN, EPSCAN or ELOG; undefined: `-`, `+`, no COUNT, no filter. */
 export interface AskedRange {
   readonly start?: number | undefined;
   readonly end?: number | undefined;
   readonly count?: number | undefined;
+  readonly isReverse?: boolean;
   readonly withPosition: boolean;
+  readonly filter?: AskedFilter | undefined;
+}
+
+/** What a filter says; its pattern has no other signs than `*` and `?`. At least one part is given. */
+export interface AskedFilter {
+  readonly match?: string | undefined;
+  readonly names?: readonly string[] | undefined;
+  readonly key?: string | undefined;
+  readonly partitions?: readonly number[] | undefined;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
 }
 
 /** A reply without its protocol's types: maps are objects, texts are byte strings. */
@@ -147,6 +159,34 @@ export class Model {
     } else {
       this.checkScan(this.byPartition.get(number) ?? [], (event) => event.sequence, range, reply);
     }
+  }
+
+  elog(range: AskedRange, reply: Plain | ErrorReply): void {
+    if (range.isReverse !== true && (range.start ?? 0) > this.log.length) {
+      this.expectError(reply, new Set(["AHEAD"]), range);
+      return;
+    }
+    this.checkScan(
+      this.log,
+      (event) => event.position,
+      { ...range, withPosition: true },
+      reply,
+      true,
+    );
+  }
+
+  epos(reply: Plain | ErrorReply): void {
+    same(expectValue(reply), this.log.length === 0 ? null : this.log.length - 1, "EPOS");
+  }
+
+  /** `found` is what a whole walk with SCAN gave. */
+  streamIds(found: readonly string[]): void {
+    same([...found], [...this.streams.keys()], "SCAN");
+  }
+
+  exists(streams: readonly string[], reply: Plain | ErrorReply): void {
+    const count = streams.filter((stream) => this.streams.has(stream)).length;
+    same(expectValue(reply), count, `EXISTS ${streams}`);
   }
 
   esver(stream: string, key: string | undefined, reply: Plain | ErrorReply): void {
@@ -328,13 +368,28 @@ export class Model {
     numberOf: (event: ModelEvent) => number,
     range: AskedRange,
     reply: Plain | ErrorReply,
+    withNext = range.filter !== undefined,
   ): void {
     const { start = 0, end = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY } = range;
-    const inRange = events.filter((event) => numberOf(event) >= start && numberOf(event) <= end);
+    const isReverse = range.isReverse === true;
+    const inRange = events.filter(
+      (event) =>
+        numberOf(event) >= start &&
+        numberOf(event) <= end &&
+        (range.filter === undefined || isWanted(event, range.filter)),
+    );
+    if (isReverse) inRange.reverse();
     const expected = inRange.slice(0, count);
     const answer = record(expectValue(reply));
-    same(Object.keys(answer).sort(), ["events", "has_more"], "fields of a scan");
+    const fields = ["events", "has_more", ...(withNext ? ["next"] : [])];
+    same(Object.keys(answer).sort(), fields, "fields of a scan");
     same(answer.has_more ?? null, inRange.length > expected.length, "has_more");
+    if (withNext) {
+      const following = inRange[expected.length];
+      const isOver = isReverse || start > end || end < events.length;
+      const beyond = isOver ? null : Math.max(start, events.length);
+      same(answer.next ?? null, following === undefined ? beyond : numberOf(following), "next");
+    }
     const rows = answer.events;
     if (!Array.isArray(rows)) throw new Error("a scan answered without a list of events");
     same(rows.length, expected.length, "number of events");
@@ -397,6 +452,26 @@ export class Model {
     const wanted = [...codes].join(" or ");
     throw new Error(`${inspect(asked)} answered ${inspect(reply)} instead of ${wanted}`);
   }
+}
+
+function isWanted(event: ModelEvent, filter: AskedFilter): boolean {
+  const { match, names, key, partitions, since, until } = filter;
+  return (
+    (match === undefined || patternOf(match).test(event.stream)) &&
+    (names === undefined || names.includes(event.name)) &&
+    (key === undefined || event.key === partitionKey(key)) &&
+    (partitions === undefined || partitions.includes(event.partition)) &&
+    (since === undefined || event.timestamp >= since) &&
+    (until === undefined || event.timestamp <= until)
+  );
+}
+
+function patternOf(match: string): RegExp {
+  const source = match
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
+  return new RegExp(`^${source}$`, "s");
 }
 
 /** UUIDs in any of the accepted forms, in the one that answers have; null where the text is none. */

@@ -1,0 +1,52 @@
+/**
+ * ELOG start end [COUNT n] [REV] [filter …]
+ *
+ * Answers the events of the whole store whose positions are in the range, both ends inclusive, each with its
+ * position and recorded_at, and where to go on. A start beyond the end is AHEAD.
+ */
+import type { Arguments } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { type ParseContext, parseRangeEnd, parseRangeStart } from "./options.ts";
+import {
+  noReadOptions,
+  OPTION_COUNT,
+  OPTION_FILTERS,
+  OPTION_REV,
+  parseReadOptions,
+  type RangeRequest,
+} from "./read-options.ts";
+import { type RunningScan, scanParts } from "./scan-reply.ts";
+
+interface ElogRequest extends RangeRequest {
+  readonly withNext: true;
+}
+
+/** One for the process: a request is parsed and run within one turn. */
+const request: ElogRequest = { ...noReadOptions(), from: 0, to: 0, withNext: true };
+
+const OPTIONS = OPTION_COUNT | OPTION_REV | OPTION_FILTERS;
+
+function parseElog(args: Arguments, context: ParseContext): ElogRequest {
+  request.from = parseRangeStart(args, 1, "position");
+  request.to = parseRangeEnd(args, 2, "position");
+  parseReadOptions(args, 3, context, OPTIONS, request);
+  request.withPosition = true;
+  return request;
+}
+
+export const elog: Command<ElogRequest, RunningScan> = {
+  ...scanParts,
+  name: "ELOG",
+  summary: "Read a range of positions of the whole store.",
+  arity: -3,
+  parse: parseElog,
+
+  run(request, { store, session }) {
+    if (request.filter === null) {
+      store.openLogScan(request);
+      return request;
+    }
+    const encoding = { isResp3: session.protocol === 3, withPosition: true };
+    return store.openFilteredScan({ kind: "log" }, request, request.filter, encoding);
+  },
+};

@@ -1,0 +1,40 @@
+/**
+ * Loads into the core the blocks of the log that a read of its misses, and says where one is damaged.
+ */
+import type { Core } from "../core/core.ts";
+import { StoreError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+
+export class BlockLoader {
+  private readonly core: Core;
+  private readonly log: Log;
+  private readonly tell: (line: string) => void;
+
+  /** `tell` takes one line for whoever runs the server. */
+  constructor(core: Core, log: Log, tell: (line: string) => void) {
+    this.core = core;
+    this.log = log;
+    this.tell = tell;
+  }
+
+  /** Loads the block of the log that the core misses; false where the disk does not give it. */
+  load(): boolean {
+    const { exports } = this.core;
+    const address = exports.getMissedPtr() >>> 0;
+    const target = this.core.memory.subarray(address, address + exports.getMissedSize());
+    try {
+      const count = this.log.read(exports.getMissedOffset(), target);
+      if (count > 0) exports.cacheLoaded(count);
+      return count > 0;
+    } catch (error) {
+      this.tell(`a read failed: ${(error as Error).message}`);
+      return false;
+    }
+  }
+
+  /** The error of the record that the core asked for last. */
+  corrupt(): StoreError {
+    const place = this.log.placeText(this.core.exports.getWantedOffset());
+    return new StoreError("CORRUPT", `the record in ${place} is damaged`);
+  }
+}
