@@ -560,6 +560,14 @@ describe("ESCAN", () => {
     expect(request).toMatchObject({ from: 3, to: 1, count: 0, keyAddress: null });
   });
 
+  test("a number that no event has is as far as numbers go: Rust's u64::MAX is the end", () => {
+    const request = parsed(parseEscan, "ESCAN s 9007199254740992 18446744073709551615");
+    expect(request).toMatchObject({
+      from: Number.MAX_SAFE_INTEGER,
+      to: Number.MAX_SAFE_INTEGER,
+    });
+  });
+
   const range = "range value (-, +, or number)";
   const options =
     "PARTITION_KEY, COUNT, REV, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input";
@@ -570,8 +578,8 @@ describe("ESCAN", () => {
     ["s a b", `unexpected string: expected ${range}, got 'a' as argument 2`],
     ["s 0 -1", `unexpected string: expected ${range}, got '-1' as argument 3`],
     [
-      "s 0 9007199254740992",
-      `unexpected string: expected ${range}, got '9007199254740992' as argument 3`,
+      "s 0 184467440737095516150",
+      `unexpected string: expected ${range}, got '184467440737095516150' as argument 3`,
     ],
     ["s + -", "start version cannot be '+'"],
     ["s - -", "end version cannot be '-'"],

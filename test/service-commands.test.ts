@@ -317,6 +317,14 @@ describe("MULTI", () => {
     expect(client.send(end).value).toBe(`ERR ${end} without MULTI`);
   });
 
+  test("EXEC with an argument ends it too, and is an error of its own outside", () => {
+    const client = new TestClient();
+    client.send("MULTI");
+    expect(client.send("EXEC now").value).toMatch(/^EXECABORT /);
+    expect(plain(client.send("PING"))).toBe("PONG");
+    expect(client.send("EXEC now").value).toMatch(/^INVALIDARG wrong number of arguments/);
+  });
+
   test("RESET ends it, QUIT works in it", () => {
     const client = new TestClient();
     client.send("MULTI");

@@ -101,8 +101,9 @@ function transactionEnd(name: "EXEC" | "DISCARD", summary: string): Command<void
     arity: 1,
     flags: ["noscript", "loading", "stale", "fast", "allow_busy"],
 
-    parse(args) {
-      checkArity({ name, arity: 1 }, args);
+    parse(args, { session }) {
+      // While MULTI stands refused it ends that, whatever comes with it.
+      if (!session.transactionRefused) checkArity({ name, arity: 1 }, args);
     },
 
     run(_request, { session }) {

@@ -203,7 +203,7 @@ const UUID_LENGTH_MIN = 32;
 
 // ── ranges ──────────────────────────────────────────────────────────────────────────────────────────
 
-/** Where a range starts: a number, or `-` for 0. `what` as in "version". */
+/** Where a range starts: a number (2^53-1 for a larger one), or `-` for 0. `what` as in "version". */
 export function parseRangeStart(args: Arguments, index: number, what: string): number {
   if (index < args.count && args.is(index, "+")) {
     throw new StoreError("INVALIDARG", `start ${what} cannot be '+'`);
@@ -211,7 +211,7 @@ export function parseRangeStart(args: Arguments, index: number, what: string): n
   return parseRangeValue(args, index);
 }
 
-/** Where a range ends, inclusive: a number, or `+` for infinity. */
+/** Where a range ends, inclusive: a number (2^53-1 for a larger one), or `+` for infinity. */
 export function parseRangeEnd(args: Arguments, index: number, what: string): number {
   if (index < args.count && args.is(index, "-")) {
     throw new StoreError("INVALIDARG", `end ${what} cannot be '-'`);
@@ -224,8 +224,15 @@ function parseRangeValue(args: Arguments, index: number): number {
   if (args.is(index, "-")) return 0;
   if (args.is(index, "+")) return Number.POSITIVE_INFINITY;
   const value = args.integer(index);
-  if (value < 0) throw unexpected(args, index, RANGE_VALUE);
-  return value;
+  if (value >= 0) return value;
+  const length = args.length(index);
+  const isNumber =
+    length > 0 && length <= U64_DIGITS_MAX && args.byteClasses(index) === BYTES_DIGITS;
+  if (isNumber) return INTEGER_MAX; // SierraDB's clients say 2^64-1 for "the end": no event is that far
+  throw unexpected(args, index, RANGE_VALUE);
 }
+
+/** Digits of 2^64-1. */
+const U64_DIGITS_MAX = 20;
 
 const RANGE_VALUE = "range value (-, +, or number)";

@@ -129,6 +129,8 @@ export class EventStore {
   private fillingBatch = 1;
   private flightBatch = 0;
   private isCommitScheduled = false;
+  /** Most clients that one batch had, less one for each batch since: one writer among idle ones never waits. */
+  private recentClients = 0;
   /** Bytes for which a new segment is needed; appends wait for it in order. */
   private wantedBytes = 0;
   private fenceReason: string | null = null;
@@ -421,6 +423,7 @@ export class EventStore {
       return;
     }
     exports.batchSeal();
+    this.recentClients = Math.max(this.clientsQueued, this.recentClients - 1);
     this.clientsQueued = 0;
     this.flightBatch = this.fillingBatch++;
     this.sealedStreams = exports.streamCount();
@@ -441,6 +444,7 @@ export class EventStore {
       if (
         this.clientsQueued > seen &&
         this.clientsQueued < this.clientCount &&
+        Math.max(this.recentClients, this.clientsQueued) > 1 &&
         turns < GATHER_TURNS_MAX
       ) {
         seen = this.clientsQueued;
