@@ -223,6 +223,24 @@ export function zeroFill(file: DiskFile, start: number, end: number): void {
   }
 }
 
+/**
+ * Makes a small file durable under its name: old or new, whatever happens meanwhile. It is written whole beside its
+ * place, synced and renamed.
+ */
+export function replaceFile(disk: Disk, folder: string, name: string, bytes: Uint8Array): void {
+  const temporary = `${folder}/${name}.new`;
+  if (disk.exists(temporary)) disk.remove(temporary);
+  const file = disk.open(temporary, "create");
+  try {
+    writeFully(file, bytes, 0);
+    file.sync();
+  } finally {
+    file.close();
+  }
+  disk.rename(temporary, `${folder}/${name}`);
+  disk.syncFolder(folder);
+}
+
 /** The bytes of a file that is part of the program: inside the executable, or beside the source. */
 export function readEmbedded(path: string): Uint8Array {
   return fs.readFileSync(path);

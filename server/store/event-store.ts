@@ -11,8 +11,6 @@ import { Core, MemoryRefused, type OutputArea, UUID_BYTES } from "../core/core.t
 import {
   CORRUPT,
   DONE,
-  DUPLICATE,
-  ID_TWICE,
   KIND_END,
   KIND_MARK,
   NEED_BLOCK,
@@ -20,8 +18,6 @@ import {
   NO_MEMORY,
   NO_ROOM,
   REPEATED,
-  WRONG_KEY,
-  WRONG_VERSION,
 } from "../core/status.ts";
 import type { Disk } from "../disk.ts";
 import { StoreError } from "../errors.ts";
@@ -34,6 +30,7 @@ import {
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
+import { appendRefusal, readOnly } from "./append-refusal.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
 import type { Filter } from "./filter.ts";
@@ -235,7 +232,10 @@ export class EventStore {
           if (!this.makeRoom(core.exports.getNeededSize())) return false;
           break;
         default:
-          throw this.refusal(status);
+          throw appendRefusal(status, core, transaction, {
+            peekEvent: (position) => this.peekEvent(position),
+            corrupt: () => this.blocks.corrupt(),
+          });
       }
     }
   }
@@ -328,88 +328,6 @@ export class EventStore {
       this.roomRefusedAt = now;
       throw readOnly(error.message);
     }
-  }
-
-  private refusal(status: number): StoreError {
-    const { core } = this;
-    switch (status) {
-      case WRONG_VERSION:
-        return this.wrongVersion();
-      case WRONG_KEY:
-        return this.wrongKey();
-      case DUPLICATE:
-        return this.duplicate();
-      case ID_TWICE: {
-        const index = core.exports.getFailedIndex();
-        const eventId = this.transaction.eventIdText(index);
-        return new StoreError("DUPLICATE", `event id ${eventId} is given twice in this request`, {
-          event_id: eventId,
-          event_index: index,
-        });
-      }
-      case NO_MEMORY:
-        return readOnly("the index has reached the limit of its memory");
-      case CORRUPT:
-        return this.blocks.corrupt();
-      default:
-        throw new Error(`unknown append status ${status}`);
-    }
-  }
-
-  private wrongVersion(): StoreError {
-    const index = this.core.exports.getFailedIndex();
-    const version = this.core.exports.getFailedVersion();
-    const current = version < 0 ? null : version;
-    const expected = this.transaction.expectedText(index);
-    const streamId = this.transaction.streamText(index);
-    const key = readAppendResult(this.core, this.transaction).events[index]?.partitionKey ?? "";
-    return new StoreError(
-      "WRONGVER",
-      `wrong expected version: current stream version is ${current ?? "empty"} but expected ${expected} for partition key ${key} and stream id ${streamId}`,
-      {
-        stream_id: streamId,
-        expected_version: expected,
-        current_version: current,
-        event_index: index,
-      },
-    );
-  }
-
-  private wrongKey(): StoreError {
-    const index = this.core.exports.getFailedIndex();
-    const streamId = this.transaction.streamText(index);
-    const own = readAppendResult(this.core, this.transaction).events[index]?.partitionKey ?? "";
-    const given = this.core.uuidText(this.core.requestKeyAddress);
-    return new StoreError(
-      "WRONGKEY",
-      `stream ${streamId} has partition key ${own}, not ${given}: leave PARTITION_KEY out`,
-      { stream_id: streamId, partition_key: own, event_index: index },
-    );
-  }
-
-  private duplicate(): StoreError {
-    const index = this.core.exports.getFailedIndex();
-    const position = this.core.exports.getFailedPosition();
-    const eventId = this.transaction.eventIdText(index);
-    if (position < 0) {
-      return new StoreError(
-        "DUPLICATE",
-        `event id ${eventId} is new, but other ids of this request stand for an earlier transaction`,
-        { event_id: eventId, event_index: index },
-      );
-    }
-    const event = this.peekEvent(position);
-    return new StoreError(
-      "DUPLICATE",
-      `event id ${eventId} already stands for other content: stream ${event.streamId} version ${event.streamVersion} at position ${position}`,
-      {
-        event_id: eventId,
-        stream_id: event.streamId,
-        stream_version: event.streamVersion,
-        position,
-        event_index: index,
-      },
-    );
   }
 
   // ── commit ──────────────────────────────────────────────────────────────────────────────────────
@@ -885,10 +803,6 @@ export class EventStore {
   private loadBlock(): void {
     if (!this.blocks.load()) throw this.blocks.corrupt();
   }
-}
-
-function readOnly(reason: string): StoreError {
-  return new StoreError("READONLY", `nothing was written: ${reason}`, { outcome: "none" });
 }
 
 function uuidText(bytes: Uint8Array): string {

@@ -9,12 +9,11 @@
  */
 
 import type { Core } from "../core/core.ts";
-import { type Disk, readFully, writeFully } from "../disk.ts";
+import { type Disk, readFully, replaceFile } from "../disk.ts";
 import { OpenError } from "../errors.ts";
 import { checksum, FORMAT_VERSION } from "../log/local/segment.ts";
 
 export const STORE_NAME = "STORE";
-const TEMPORARY_NAME = "STORE.new";
 
 const MAGIC = "CAIRNSTO";
 const STORE_BYTES = 96;
@@ -101,15 +100,5 @@ export function writeStoreFile(
   bytes.set(identity.secret, SECRET_OFFSET);
   view.setBigUint64(MADE_AT_OFFSET, BigInt(identity.madeAt), true);
   view.setUint32(CRC_OFFSET, checksum(core, bytes.subarray(0, CRC_OFFSET)), true);
-  const temporary = `${folder}/${TEMPORARY_NAME}`;
-  if (disk.exists(temporary)) disk.remove(temporary);
-  const file = disk.open(temporary, "create");
-  try {
-    writeFully(file, bytes, 0);
-    file.sync();
-  } finally {
-    file.close();
-  }
-  disk.rename(temporary, `${folder}/${STORE_NAME}`);
-  disk.syncFolder(folder);
+  replaceFile(disk, folder, STORE_NAME, bytes);
 }

@@ -10,11 +10,10 @@
  * ends earlier than it says has lost its end.
  */
 import type { Core } from "../../core/core.ts";
-import { type Disk, readFully, writeFully } from "../../disk.ts";
+import { type Disk, readFully, replaceFile } from "../../disk.ts";
 import { checksum } from "./segment.ts";
 
 const END_NAME = "end";
-const TEMPORARY_NAME = "end.new";
 const MAGIC = "CAIRNEND";
 const OFFSET_OFFSET = 8;
 const POSITION_OFFSET = 16;
@@ -39,17 +38,7 @@ export function writeEndFile(disk: Disk, core: Core, folder: string, end: LogEnd
   view.setBigUint64(POSITION_OFFSET, BigInt(end.position), true);
   view.setUint32(FRAME_CRC_OFFSET, end.crc, true);
   view.setUint32(CRC_OFFSET, checksum(core, bytes.subarray(0, CRC_OFFSET)), true);
-  const temporary = `${folder}/${TEMPORARY_NAME}`;
-  if (disk.exists(temporary)) disk.remove(temporary);
-  const file = disk.open(temporary, "create");
-  try {
-    writeFully(file, bytes, 0);
-    file.sync();
-  } finally {
-    file.close();
-  }
-  disk.rename(temporary, `${folder}/${END_NAME}`);
-  disk.syncFolder(folder);
+  replaceFile(disk, folder, END_NAME, bytes);
 }
 
 /** What the file says; null where there is none, or a damaged one, which says nothing. */
