@@ -40,7 +40,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     log,
   });
   const server = new ServerInfo({ version, settings: settingTexts(settings, store.partitions) });
-  const resp = new RespDoor({ address: settings.resp, store, server, log, crash });
+  const resp = new RespDoor({ store, server, log, crash });
   let respAddress: string;
   let http: HttpDoor;
   try {

@@ -61,7 +61,6 @@ class World {
     this.server = new ServerInfo({ version: "0.0.0", settings: new Map() });
     const address = { host: "127.0.0.1", port: 0 };
     this.door = new RespDoor({
-      address,
       store: this.store,
       server: this.server,
       log,

@@ -22,7 +22,6 @@ const STOP_IDLE_MS = 250;
 const STOP_UNSENT_MS = 5_000;
 
 export interface RespDoorOptions {
-  readonly address: Address;
   readonly store: EventStore;
   readonly server: ServerInfo;
   readonly log: (line: string) => void;

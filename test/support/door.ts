@@ -36,7 +36,6 @@ export function openDoor(options: { heldBytesMax?: number } = {}): DoorInProcess
   const server = new ServerInfo({ version: "0.0.0", settings: new Map() });
   const address = { host: "127.0.0.1", port: 0 };
   const door = new RespDoor({
-    address,
     store,
     server,
     log,
