@@ -38,6 +38,8 @@ export const ARGUMENTS_MAX = 65_536;
 export const TRANSACTION_EVENTS_MAX = 8_192;
 /** One inline command with its line end. Above: protocol error, the connection closes. */
 export const INLINE_BYTES_MAX = 64 * KiB;
+/** Arrays and objects inside one another in JSON. Above: TOOLARGE; stored data is given as a string. */
+export const JSON_DEPTH_MAX = 1_024;
 /** HTTP request body. Above: 413. */
 export const HTTP_BODY_BYTES_MAX = 16 * MiB;
 /** Seconds for an HTTP request's header, for the whole request. Above: closed. */

@@ -22,9 +22,7 @@ import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
 } from "./event";
-import {
-  APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax,
-} from "./resp";
+import { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax } from "./resp";
 import {
   asOfPosition, scanAt, scanEnd, scanExamined, scanFiltered, scanNeeded, scanRun, scanStop, scanTail, scanWritten, streamsExamined,
   streamsWritten,
@@ -40,7 +38,9 @@ export { allocate, release };
 export { uuidParse, uuidV5, uuidWrite };
 export { batchSeal, batchSynced, cacheLoaded };
 export { fillHeadPtr, fillHeadSize };
-export { APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax };
+export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
+export { eventWrite, eventWriteMax } from "./encoding";
+export { jsonValid } from "./json-read";
 export {
   asOfOpen, asOfSearch, eventPosition, partitionSequence, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream, scanTakeAll, scanTakeMatching,
   showEvent, streamKeyOf, streamVersion, streamsCursor, streamsOpen, streamsRun,

@@ -7,13 +7,14 @@ import { foundFrame, frameAt } from "./cache";
 import {
   defaultKey, viewEvent, viewEventId, viewPosition, viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewVersion,
 } from "./event";
+import { eventWriteInRow, eventWriteMax } from "./encoding";
 import {
   filterAdmits, filterAdmitsPartition, filterAdmitsStream, filterHasTimes, filterPartition, filterSince, filterUntil, filterUse,
 } from "./filter";
 import { globMatches, globSteps } from "./glob";
 import { hash, hashHigh, hashLow } from "./hash";
 import { listCount, listCountBelow, listGet } from "./list";
-import { NAME_REPLY_FIXED_MAX, eventReply, eventReplyMax, nameReply } from "./resp";
+import { NAME_REPLY_FIXED_MAX, nameReply } from "./resp";
 import {
   STREAM_LIST, eventIdFind, eventIdPosition, partitionList, placeIndex, placeOffset, streamFind, streamFirstVersion, streamKey,
   streamOrder, visibleCount,
@@ -232,19 +233,19 @@ export function scanNext(): f64 {
  * Writes the replies of the scan's next events from `out` on, whose area ends at `outEnd`; stops after
  * `bytesMax`, but never before the first event. `isFirst`: nothing of this scan was written yet.
  */
-export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, isResp3: bool, withPosition: bool): i32 {
+export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32): i32 {
   const start = out;
   scanTail = out;
   while (scanAt != scanStop) {
     const status = show(positionAt(scanAt));
     if (status != DONE) return status;
     if (!isScanned()) return CORRUPT;
-    const needed = eventReplyMax();
+    const needed = eventWriteMax(encoding);
     if (out + needed > outEnd) {
       scanNeeded = needed;
       return NEED_OUTPUT;
     }
-    const end = eventReply(out, isResp3, withPosition);
+    const end = eventWriteInRow(out, encoding);
     if (end - start > bytesMax && !(isFirst && out == start)) {
       scanStop = scanAt;
       return DONE;
@@ -269,7 +270,7 @@ export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: boo
  * stands says whether there is one. PAUSED after `work`, in events and as much again for costly patterns.
  */
 export function scanFiltered(
-  out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, isResp3: bool, withPosition: bool, wanted: f64, work: u32,
+  out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32, wanted: f64, work: u32,
 ): i32 {
   const start = out;
   const steps = globSteps;
@@ -284,12 +285,12 @@ export function scanFiltered(
     if (!isScanned()) return CORRUPT;
     if (filterAdmits()) {
       if (<f64>scanWritten >= wanted) return DONE;
-      const needed = eventReplyMax();
+      const needed = eventWriteMax(encoding);
       if (out + needed > outEnd) {
         scanNeeded = needed;
         return NEED_OUTPUT;
       }
-      const end = eventReply(out, isResp3, withPosition);
+      const end = eventWriteInRow(out, encoding);
       if (end - start > bytesMax && !(isFirst && out == start)) return DONE;
       out = end;
       scanTail = out;

@@ -4,6 +4,7 @@
  * Answers the events of the whole store whose positions are in the range, both ends inclusive, each with its
  * position and recorded_at, and where to go on. A start beyond the end is AHEAD.
  */
+import { respEncoding } from "../core/encoding.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { type ParseContext, parseRangeEnd, parseRangeStart } from "./options.ts";
@@ -46,7 +47,7 @@ export const elog: Command<ElogRequest, RunningScan> = {
       store.openLogScan(request);
       return request;
     }
-    const encoding = { isResp3: session.protocol === 3, withPosition: true };
+    const encoding = respEncoding(session.protocol, true);
     return store.openFilteredScan({ kind: "log" }, request, request.filter, encoding);
   },
 };

@@ -4,6 +4,7 @@
  * Answers the partition's events whose sequences are in the range, both ends inclusive. The partition is a number,
  * or a key in it.
  */
+import { respEncoding } from "../core/encoding.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { type ParseContext, parsePartition, parseRangeEnd, parseRangeStart } from "./options.ts";
@@ -56,10 +57,7 @@ export const epscan: Command<EpscanRequest, RunningScan> = {
       store.openPartitionScan(partition, request);
       return request;
     }
-    const encoding = {
-      isResp3: session.protocol === 3,
-      withPosition: request.withPosition,
-    };
+    const encoding = respEncoding(session.protocol, request.withPosition);
     return store.openFilteredScan({ kind: "partition", partition }, request, filter, encoding);
   },
 };

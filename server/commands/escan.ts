@@ -4,6 +4,7 @@
  * Answers the stream's events whose versions are in the range, both ends inclusive.
  */
 import { UUID_BYTES } from "../core/core.ts";
+import { respEncoding } from "../core/encoding.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { checkStreamId, type ParseContext, parseRangeEnd, parseRangeStart } from "./options.ts";
@@ -66,10 +67,7 @@ export const escan: Command<EscanRequest, RunningScan> = {
     const { memory } = store.core;
     const streamId = memory.slice(streamAddress, streamAddress + streamLength);
     const key = keyAddress === null ? null : memory.slice(keyAddress, keyAddress + UUID_BYTES);
-    const encoding = {
-      isResp3: session.protocol === 3,
-      withPosition: request.withPosition,
-    };
+    const encoding = respEncoding(session.protocol, request.withPosition);
     return store.openFilteredScan({ kind: "stream", streamId, key }, request, filter, encoding);
   },
 };

@@ -8,6 +8,7 @@
  */
 
 import type { OutputArea } from "../core/core.ts";
+import { respEncoding } from "../core/encoding.ts";
 import type { Reply } from "../resp/reply.ts";
 import { FilteredScan } from "../store/filtered-scan.ts";
 import type { Command, Context } from "./command.ts";
@@ -43,7 +44,7 @@ function writeOpen({ withPosition, withNext }: OpenScan, reply: Reply, context: 
   const headStart = area.length;
   writeHead(reply, hasMore, count, withNext);
   const eventsStart = area.length;
-  const scanned = store.writeScan(area, reply.protocol === 3, withPosition);
+  const scanned = store.writeScan(area, respEncoding(reply.protocol, withPosition));
   if (scanned.eventCount !== count || scanned.hasMore !== hasMore) {
     const end = area.length;
     area.tail = area.origin + headStart;

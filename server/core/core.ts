@@ -10,6 +10,7 @@ import wasmPath from "../../dist/core.wasm" with { type: "file" };
 import { assert } from "../assert.ts";
 import { readEmbedded } from "../disk.ts";
 import type { ByteSink } from "../resp/byte-sink.ts";
+import type { Encoding } from "./encoding.ts";
 
 /** What the core exports; what each does stands at its definition in core-wasm/assembly. */
 export interface CoreExports {
@@ -89,16 +90,14 @@ export interface CoreExports {
     outEnd: number,
     bytesMax: number,
     isFirst: boolean,
-    isResp3: boolean,
-    withPosition: boolean,
+    encoding: Encoding,
   ): number;
   scanFiltered(
     out: number,
     outEnd: number,
     bytesMax: number,
     isFirst: boolean,
-    isResp3: boolean,
-    withPosition: boolean,
+    encoding: Encoding,
     wanted: number,
     work: number,
   ): number;
@@ -142,8 +141,9 @@ export interface CoreExports {
     isResp3: boolean,
     withPosition: boolean,
   ): number;
-  eventReplyMax(): number;
-  eventReply(out: number, isResp3: boolean, withPosition: boolean): number;
+  eventWriteMax(encoding: Encoding): number;
+  eventWrite(out: number, encoding: Encoding): number;
+  jsonValid(address: number, size: number): number;
 
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
@@ -303,7 +303,7 @@ export class Core {
   }
 }
 
-const textDecoder = new TextDecoder();
+const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** An assertion of the core failed: a bug of ours. The process ends. */
 class CoreTrap extends Error {

@@ -8,6 +8,7 @@
  */
 import { assert } from "../assert.ts";
 import { Core, MemoryRefused, type OutputArea, UUID_BYTES } from "../core/core.ts";
+import type { Encoding } from "../core/encoding.ts";
 import {
   CORRUPT,
   DONE,
@@ -34,12 +35,7 @@ import { appendRefusal, readOnly } from "./append-refusal.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
 import type { Filter } from "./filter.ts";
-import {
-  FilteredScan,
-  type ScanEncoding,
-  type ScanRange,
-  type ScanSource,
-} from "./filtered-scan.ts";
+import { FilteredScan, type ScanRange, type ScanSource } from "./filtered-scan.ts";
 import { SliceQueue } from "./slice-queue.ts";
 import { openStoreFolder } from "./store-folder.ts";
 import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
@@ -554,13 +550,13 @@ export class EventStore {
   }
 
   /** Writes the event with the id at `address`; false where there is none. */
-  writeEvent(area: OutputArea, address: number, isResp3: boolean, withPosition: boolean): boolean {
+  writeEvent(area: OutputArea, address: number, encoding: Encoding): boolean {
     const { exports } = this.core;
     const position = exports.eventPosition(address);
     if (position < 0) return false;
     this.show(position, address);
-    area.reserve(exports.eventReplyMax());
-    area.tail = exports.eventReply(area.tail, isResp3, withPosition) >>> 0;
+    area.reserve(exports.eventWriteMax(encoding));
+    area.tail = exports.eventWrite(area.tail, encoding) >>> 0;
     return true;
   }
 
@@ -595,7 +591,7 @@ export class EventStore {
     source: ScanSource,
     range: ScanRange,
     filter: Filter,
-    encoding: ScanEncoding,
+    encoding: Encoding,
   ): FilteredScan {
     if (source.kind === "log" && !range.isReverse) this.checkStart(range.from);
     return new FilteredScan(this.core, this.blocks, source, range, filter, encoding);
@@ -626,7 +622,7 @@ export class EventStore {
    * Writes the scan's events, as many as one reply may hold. Throws CORRUPT where the first one is damaged; a
    * damaged one behind others ends the scan before it.
    */
-  writeScan(area: OutputArea, isResp3: boolean, withPosition: boolean): ScanResult {
+  writeScan(area: OutputArea, encoding: Encoding): ScanResult {
     const { exports } = this.core;
     const startOffset = area.length;
     const first = exports.getScanAt();
@@ -637,8 +633,7 @@ export class EventStore {
         area.end,
         Math.max(0, REPLY_EVENT_BYTES_MAX - written), // the first event alone may be longer
         written === 0,
-        isResp3,
-        withPosition,
+        encoding,
       );
       area.tail = exports.getScanTail() >>> 0;
       if (status === DONE) break;
