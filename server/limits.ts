@@ -57,6 +57,17 @@ export const SLICE_MS = 1;
 /** Events that one filtered scan looks at. Above: it answers what it has, with has_more and next. */
 export const SCAN_EXAMINED_MAX = 1_000_000;
 
+// ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
+
+/** Bytes of events that a subscriber is given at a time. Above: the next ones come when others had their turn. */
+export const PUSH_BYTES = 128 * KiB;
+/** Places of events that a live subscriber may wait with. Above: they are dropped, and it reads the log again. */
+export const PENDING_EVENTS_MAX = 256;
+/** A subscriber that asked for progress hears of it after so many events that did not match. */
+export const PROGRESS_EVENTS = 10_000;
+/** And at the latest after this, milliseconds. */
+export const PROGRESS_MS = 15_000;
+
 // ── replies and connections ───────────────────────────────────────────────────────────────────────
 
 /** Bytes of events in one reply. Above: the reply ends there with has_more; it holds one event at least. */

@@ -15,7 +15,7 @@ import {
 import { streamCount as countStreams, partitionOf, tablesInit } from "./tables";
 import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
-  fillLength, flightFrames, flightHead, flightLength, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
+  fillLength, flightFrames, flightHead, flightLength, flightPosition, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
 } from "./batch";
 import { cacheBytes as bytesInCache, cacheFlight, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
 import {
@@ -28,7 +28,9 @@ import {
   streamsWritten,
 } from "./scan";
 import { globMatches as matches } from "./glob";
+import { pushExamined, pushNeeded, pushRows, pushTail } from "./push";
 import { timesInit } from "./times";
+import { collectedPosition, collectedTail, topicsCollect as collect } from "./topics";
 import {
   findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
   replayPosition, replayRecordedAt,
@@ -42,10 +44,12 @@ export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
 export { eventWrite, eventWriteMax } from "./encoding";
 export { jsonValid } from "./json-read";
 export {
-  asOfOpen, asOfSearch, eventPosition, partitionSequence, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream, scanTakeAll, scanTakeMatching,
-  showEvent, streamKeyOf, streamVersion, streamsCursor, streamsOpen, streamsRun,
+  asOfOpen, asOfSearch, eventPosition, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
+  scanPositions, scanTakeAll, scanTakeMatching, showEvent, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor, streamsOpen, streamsRun,
 } from "./scan";
 export { scanFiltered, scanRun };
+export { pushExamine, pushForget, pushMessages, pushMessagesMax } from "./push";
+export { flightKeyIs, topicAdd, topicRemove } from "./topics";
 export { replayFrames, zeroBytes } from "./replay";
 
 /** The first call: memory's limit, partitions, the cache's and the batch's bytes, and the store's 16-byte secret. */
@@ -127,6 +131,8 @@ export function getFlightHead(): u32 { return <u32>flightHead; }
 export function getFlightLength(): u32 { return <u32>flightLength; }
 export function getLogOffset(): f64 { return <f64>logOffset; }
 export function getPreviousCrc(): u32 { return previousCrc; }
+/** The position below which the batch in flight ends. */
+export function getFlightPosition(): f64 { return <f64>flightPosition; }
 export function getDurableOffset(): f64 { return <f64>durableOffset; }
 export function getDurablePosition(): f64 { return <f64>durablePosition; }
 export function getNextPosition(): f64 { return <f64>nextPosition; }
@@ -176,6 +182,20 @@ export function viewFields(): usize {
   store<u32>(fields, <u32>viewMetadataSize, 84);
   return fields;
 }
+
+// ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
+
+export function topicsCollect(
+  from: f64, to: f64, out: usize, outEnd: usize, patterns: usize, patternCount: u32, withPartitions: bool,
+): i32 {
+  return collect(<u64>from, <u64>to, out, outEnd, patterns, patternCount, withPartitions);
+}
+export function getCollectedPosition(): f64 { return <f64>collectedPosition; }
+export function getCollectedTail(): usize { return collectedTail; }
+export function getPushTail(): usize { return pushTail; }
+export function getPushExamined(): u32 { return pushExamined; }
+export function getPushRows(): u32 { return pushRows; }
+export function getPushNeeded(): u32 { return <u32>pushNeeded; }
 
 // ── replay ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -229,6 +229,30 @@ export function scanNext(): f64 {
   return scanKind == OF_LOG ? <f64>positionAt(scanAt) : <f64>(scanFirst + scanAt);
 }
 
+/** Writes the positions of the scan's next events, `most` at the most, and passes them; returns how many. */
+export function scanPositions(out: usize, most: u32): u32 {
+  let count: u32 = 0;
+  while (count < most && scanAt != scanEnd) {
+    if (isFiltered && filterHasTimes() && passStretches()) continue;
+    store<f64>(out + ((<usize>count) << 3), <f64>positionAt(scanAt));
+    count++;
+    scanAt += scanStep;
+  }
+  return count;
+}
+
+/** The version of the stream's first visible event at a position or beyond it, or its next version. */
+export function streamVersionFrom(stream: usize, size: usize, key: usize, position: f64): f64 {
+  const entry = visibleStream(stream, size, key);
+  if (entry == 0) return 0;
+  return <f64>(streamFirstVersion(entry) + countBelow(entry + STREAM_LIST, min(positionBound(position), durablePosition)));
+}
+
+/** The sequence of the partition's first visible event at a position or beyond it, or its next sequence. */
+export function partitionSequenceFrom(partition: u32, position: f64): f64 {
+  return <f64>countBelow(partitionList(partition), min(positionBound(position), durablePosition));
+}
+
 /**
  * Writes the replies of the scan's next events from `out` on, whose area ends at `outEnd`; stops after
  * `bytesMax`, but never before the first event. `isFirst`: nothing of this scan was written yet.

@@ -57,6 +57,7 @@ export interface CoreExports {
   getPreviousCrc(): number;
   getDurableOffset(): number;
   getDurablePosition(): number;
+  getFlightPosition(): number;
   getNextPosition(): number;
 
   streamCount(): number;
@@ -102,6 +103,9 @@ export interface CoreExports {
     work: number,
   ): number;
   scanNext(): number;
+  scanPositions(out: number, most: number): number;
+  streamVersionFrom(address: number, size: number, key: number, position: number): number;
+  partitionSequenceFrom(partition: number, position: number): number;
   asOfOpen(asOf: number): void;
   asOfSearch(): number;
   getAsOfPosition(): number;
@@ -144,6 +148,48 @@ export interface CoreExports {
   eventWriteMax(encoding: Encoding): number;
   eventWrite(out: number, encoding: Encoding): number;
   jsonValid(address: number, size: number): number;
+
+  topicAdd(address: number, size: number, number: number): number;
+  topicRemove(address: number, size: number): void;
+  topicsCollect(
+    from: number,
+    to: number,
+    out: number,
+    outEnd: number,
+    patterns: number,
+    patternCount: number,
+    withPartitions: boolean,
+  ): number;
+  flightKeyIs(position: number, key: number): number;
+  getCollectedPosition(): number;
+  getCollectedTail(): number;
+  pushExamine(
+    positions: number,
+    count: number,
+    interest: number,
+    filter: number,
+    encoding: number,
+    out: number,
+    outEnd: number,
+    rows: number,
+    rowsMax: number,
+    bytesMax: number,
+    work: number,
+  ): number;
+  pushForget(): void;
+  getPushTail(): number;
+  getPushExamined(): number;
+  getPushRows(): number;
+  getPushNeeded(): number;
+  pushMessagesMax(rows: number, count: number, prefixSize: number): number;
+  pushMessages(
+    out: number,
+    rows: number,
+    count: number,
+    prefix: number,
+    prefixSize: number,
+    cursor: number,
+  ): number;
 
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;

@@ -39,6 +39,7 @@ import { FilteredScan, type ScanRange, type ScanSource } from "./filtered-scan.t
 import { SliceQueue } from "./slice-queue.ts";
 import { openStoreFolder } from "./store-folder.ts";
 import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
 
 /** After this long without an append a mark frame claims what was synced. */
@@ -110,6 +111,8 @@ export class EventStore {
   clientsQueued = 0;
   /** Long reads of both doors, a slice at a time. */
   readonly slices = new SliceQueue();
+  /** Who follows the store: both doors open subscriptions here. */
+  readonly subscriptions: Subscriptions;
   /** Whether the last append repeated an earlier one, whose answer it has. */
   wasRepeated = false;
 
@@ -184,6 +187,12 @@ export class EventStore {
     };
     this.log = new LocalLog(logOptions, recovered);
     this.blocks = new BlockLoader(core, this.log, options.log);
+    this.subscriptions = new Subscriptions({
+      core,
+      blocks: this.blocks,
+      slices: this.slices,
+      partitions: identity.partitions,
+    });
     core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
     this.log.enter({ start: recovered.end, end: this.log.roomEnd });
     this.visibleStreams = core.exports.streamCount();
@@ -384,6 +393,7 @@ export class EventStore {
     }
     if (this.fenceReason !== null) return; // fenced meanwhile, and answered
     const { exports } = this.core;
+    this.subscriptions.collect();
     exports.batchSettle();
     if (this.durability === "fsync") exports.batchSynced();
     else this.scheduleSync();
@@ -391,6 +401,7 @@ export class EventStore {
     const batch = this.flightBatch;
     this.flightBatch = 0;
     this.notify(batch, "durable");
+    this.subscriptions.deliver();
     this.settleRoom();
     if (exports.getFillLength() > 0) this.scheduleCommit();
     else this.scheduleMark();
@@ -533,6 +544,7 @@ export class EventStore {
   close(): void {
     if (this.idleTimer !== null) clearTimeout(this.idleTimer);
     if (this.syncTimer !== null) clearTimeout(this.syncTimer);
+    this.subscriptions.close();
     this.log.close();
     this.unlock();
   }
