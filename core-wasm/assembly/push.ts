@@ -7,17 +7,14 @@
 //
 // server/store/event-encoder.ts reads the rows.
 import { DONE, NEED_OUTPUT, NO_MEMORY, PAUSED } from "./status";
+import { eventWrite, eventWriteMax } from "./encoding";
 import { viewPosition, viewSequence, viewStream, viewStreamSize, viewVersion } from "./event";
 import { filterAdmits, filterUse } from "./filter";
 import { globSteps } from "./glob";
 import { interestAdmits } from "./interest";
 import { allocate } from "./memory";
-import { decimalWrite, eventReply, eventReplyMax } from "./resp";
 import { showEvent } from "./scan";
-
-/** How an event is encoded; server/store/event-encoder.ts names the same numbers. */
-const ENCODING_RESP3: u32 = 0;
-const ENCODING_RESP3_POSITION: u32 = 1;
+import { decimalWrite } from "./write";
 
 const ROW_SIZE: usize = 40;
 const ROW_VERSION: usize = 8;
@@ -82,7 +79,7 @@ export function pushExamine(
       }
     }
     if (!isKept) {
-      const needed = viewStreamSize + 8 + bodyMax(encoding);
+      const needed = viewStreamSize + 8 + eventWriteMax(encoding);
       if (pushTail + needed > outEnd) {
         pushNeeded = needed;
         return NEED_OUTPUT;
@@ -107,7 +104,7 @@ function keep(row: usize, encoding: u32): void {
   const stream = pushTail;
   memory.copy(stream, viewStream, viewStreamSize);
   const body = (stream + viewStreamSize + 7) & ~7;
-  pushTail = encode(body, encoding);
+  pushTail = eventWrite(body, encoding);
   store<f64>(row, <f64>viewPosition());
   store<f64>(row, <f64>viewVersion, ROW_VERSION);
   store<f64>(row, <f64>viewSequence, ROW_SEQUENCE);
@@ -117,16 +114,6 @@ function keep(row: usize, encoding: u32): void {
   store<u32>(row, <u32>viewStreamSize, ROW_STREAM_SIZE);
   store<u32>(row, encoding, KEPT_ENCODING);
   store<u32>(row, round, KEPT_ROUND);
-}
-
-/** Most bytes of the shown event's body. */
-function bodyMax(encoding: u32): usize {
-  assert(encoding <= ENCODING_RESP3_POSITION);
-  return eventReplyMax();
-}
-
-function encode(out: usize, encoding: u32): usize {
-  return eventReply(out, true, encoding == ENCODING_RESP3_POSITION);
 }
 
 // ── RESP pushes ───────────────────────────────────────────────────────────────────────────────────

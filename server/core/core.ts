@@ -168,7 +168,7 @@ export interface CoreExports {
     count: number,
     interest: number,
     filter: number,
-    encoding: number,
+    encoding: Encoding,
     out: number,
     outEnd: number,
     rows: number,

@@ -5,18 +5,10 @@
  * core-wasm/assembly/push.ts draws the rows.
  */
 import { type Core, MemoryRefused, OutputArea } from "../core/core.ts";
+import type { Encoding } from "../core/encoding.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, PAUSED } from "../core/status.ts";
 import { MiB, PUSH_BYTES } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
-
-/** How an event is encoded, as a whole value; core-wasm/assembly/push.ts names the same numbers. */
-export const Encoding = {
-  /** A map of RESP3. */
-  resp3: 0,
-  /** The same with position and recorded_at. */
-  resp3Position: 1,
-} as const;
-export type Encoding = (typeof Encoding)[keyof typeof Encoding];
 
 /** Positions that are looked at in one call. */
 const POSITIONS_PER_CALL = 1_024;

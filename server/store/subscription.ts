@@ -9,9 +9,10 @@
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import { MemoryRefused, UUID_BYTES } from "../core/core.ts";
+import type { Encoding } from "../core/encoding.ts";
 import { StoreError, tooLarge } from "../errors.ts";
 import { PENDING_EVENTS_MAX, PROGRESS_EVENTS } from "../limits.ts";
-import type { Encoding, EventEncoder } from "./event-encoder.ts";
+import type { EventEncoder } from "./event-encoder.ts";
 import {
   firstPosition,
   type Interest,

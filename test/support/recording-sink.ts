@@ -1,8 +1,9 @@
 /**
  * A sink that keeps what it is given, with room as a test says.
  */
+import { Encoding } from "../../server/core/encoding.ts";
 import type { StoreError } from "../../server/errors.ts";
-import { Encoding, type EventEncoder } from "../../server/store/event-encoder.ts";
+import type { EventEncoder } from "../../server/store/event-encoder.ts";
 import type { EventStore } from "../../server/store/event-store.ts";
 import type { Filter } from "../../server/store/filter.ts";
 import type { Interest, Start } from "../../server/store/interest.ts";
