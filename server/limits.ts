@@ -59,8 +59,16 @@ export const SCAN_EXAMINED_MAX = 1_000_000;
 
 // ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
 
+/** Messages of one subscription that no EACK has covered, unless WINDOW says another number. At it: it waits. */
+export const WINDOW_DEFAULT = 1_000;
+/** Subscriptions of one connection, its channels and patterns of SUBSCRIBE included. Above: TOOLARGE. */
+export const SUBSCRIPTIONS_MAX = 1_024;
+/** Streams, patterns or names in MAP of one subscription, each. Above: TOOLARGE. */
+export const SUBSCRIPTION_ARGUMENTS_MAX = 16_384;
 /** Bytes of events that a subscriber is given at a time. Above: the next ones come when others had their turn. */
 export const PUSH_BYTES = 128 * KiB;
+/** Pushes that a socket has not taken. Above: the log is not read for its subscribers until it has. */
+export const PUSH_UNSENT_BYTES = 64 * KiB;
 /** Places of events that a live subscriber may wait with. Above: they are dropped, and it reads the log again. */
 export const PENDING_EVENTS_MAX = 256;
 /** A subscriber that asked for progress hears of it after so many events that did not match. */

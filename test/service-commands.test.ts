@@ -136,8 +136,8 @@ describe("errors", () => {
     ],
     [
       "PUBLISH a b",
-      "INVALIDARG unknown command 'PUBLISH': events are appended with " +
-        "EAPPEND stream name [PAYLOAD data]",
+      "INVALIDARG nothing is published: append an event with EAPPEND stream name [PAYLOAD data], " +
+        "and its subscribers get it",
     ],
   ];
 
@@ -505,6 +505,8 @@ class TestClient {
     killed: false,
     waitingBytes: 0,
     unsentBytes: 0,
+    takesPushes: true,
+    push: () => {},
     kill: () => {
       this.link.killed = true;
     },

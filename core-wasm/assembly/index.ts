@@ -48,7 +48,7 @@ export {
   scanPositions, scanTakeAll, scanTakeMatching, showEvent, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor, streamsOpen, streamsRun,
 } from "./scan";
 export { scanFiltered, scanRun };
-export { pushExamine, pushForget, pushMessages, pushMessagesMax } from "./push";
+export { pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
 export { flightKeyIs, topicAdd, topicRemove } from "./topics";
 export { replayFrames, zeroBytes } from "./replay";
 

@@ -116,15 +116,18 @@ function keep(row: usize, encoding: u32): void {
   store<u32>(row, round, KEPT_ROUND);
 }
 
-// ── RESP pushes ───────────────────────────────────────────────────────────────────────────────────
+// ── how RESP carries them ─────────────────────────────────────────────────────────────────────────
 
-/** Bytes of a push beyond its prefix and its event: the cursor, line ends, and what a short copy spills over. */
-const MESSAGE_FIXED_MAX: usize = 40;
+/** Bytes of a message beyond its prefix and its texts: numbers, line ends, and what a short copy spills over. */
+const MESSAGE_FIXED_MAX: usize = 64;
 
-/** Most bytes of the pushes of these rows. */
+/** Most bytes of the messages of these rows, in either form. */
 export function pushMessagesMax(rows: usize, count: u32, prefixSize: usize): usize {
   let size: usize = 0;
-  for (let i: u32 = 0; i < count; i++) size += prefixSize + MESSAGE_FIXED_MAX + load<u32>(rows + <usize>i * ROW_SIZE, ROW_BODY_SIZE);
+  for (let i: u32 = 0; i < count; i++) {
+    const row = rows + <usize>i * ROW_SIZE;
+    size += prefixSize + MESSAGE_FIXED_MAX + load<u32>(row, ROW_STREAM_SIZE) + load<u32>(row, ROW_BODY_SIZE);
+  }
   return size;
 }
 
@@ -140,4 +143,24 @@ export function pushMessages(out: usize, rows: usize, count: u32, prefix: usize,
     out += 2 + size;
   }
   return out;
+}
+
+/** Writes a message of SUBSCRIBE for each row: the prefix, the stream id, and the event as a text. */
+export function publishMessages(out: usize, rows: usize, count: u32, prefix: usize, prefixSize: usize): usize {
+  for (let i: u32 = 0; i < count; i++) {
+    const row = rows + <usize>i * ROW_SIZE;
+    memory.copy(out, prefix, prefixSize);
+    out = putBlob(out + prefixSize, load<u32>(row, ROW_STREAM), load<u32>(row, ROW_STREAM_SIZE));
+    out = putBlob(out, load<u32>(row, ROW_BODY), load<u32>(row, ROW_BODY_SIZE));
+  }
+  return out;
+}
+
+function putBlob(out: usize, ptr: usize, size: usize): usize {
+  store<u8>(out, 0x24); // $
+  out = decimalWrite(out + 1, size);
+  store<u16>(out, 0x0a0d);
+  memory.copy(out + 2, ptr, size);
+  store<u16>(out + 2 + size, 0x0a0d);
+  return out + size + 4;
 }

@@ -190,6 +190,13 @@ export interface CoreExports {
     prefixSize: number,
     cursor: number,
   ): number;
+  publishMessages(
+    out: number,
+    rows: number,
+    count: number,
+    prefix: number,
+    prefixSize: number,
+  ): number;
 
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;

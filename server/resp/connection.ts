@@ -12,10 +12,17 @@ import { type Command, type Context, type SlicedWork, WAIT } from "../commands/c
 import { stateRefusal } from "../commands/multi.ts";
 import { findCommand } from "../commands/registry.ts";
 import type { Session, SessionLink } from "../commands/session.ts";
+import { subscribedRefusal } from "../commands/subscribe.ts";
 import { unknownCommand } from "../commands/unknown-command.ts";
 import { MemoryRefused } from "../core/core.ts";
 import { StoreError } from "../errors.ts";
-import { KiB, UNSENT_BYTES_MAX, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX } from "../limits.ts";
+import {
+  KiB,
+  PUSH_UNSENT_BYTES,
+  UNSENT_BYTES_MAX,
+  WAITING_BYTES_MAX,
+  WAITING_REQUESTS_MAX,
+} from "../limits.ts";
 import { FAULT, MORE, RequestDecoder } from "./decoder.ts";
 import type { RespDoor } from "./door.ts";
 import { HeldKind, type HeldReplies } from "./held-replies.ts";
@@ -149,7 +156,7 @@ export class Connection implements SessionLink, Staging {
     const { args, door, session, context } = this;
     const command = findCommand(args);
     try {
-      const refusal = stateRefusal(session, command);
+      const refusal = stateRefusal(session, command) ?? subscribedRefusal(session, command);
       if (refusal !== null) throw refusal;
       if (command === null) throw unknownCommand(args);
       if (command.kind === "append") {
@@ -375,6 +382,19 @@ export class Connection implements SessionLink, Staging {
     this.balance();
   }
 
+  get takesPushes(): boolean {
+    return !this.isClosed && !this.isLeaving && this.unsentTotal < PUSH_UNSENT_BYTES;
+  }
+
+  /** Sends what answers nothing; once the connection's last reply is written nothing follows it. */
+  push(memory: Uint8Array, start: number, length: number): void {
+    if (!this.isLeaving) this.send(memory, start, length);
+  }
+
+  private get isLeaving(): boolean {
+    return this.session.closing || this.isEnding;
+  }
+
   private sendDirect(): void {
     const { direct } = this.door;
     if (direct.length === 0) return;
@@ -401,6 +421,7 @@ export class Connection implements SessionLink, Staging {
     if (this.unsentTotal <= UNSENT_BYTES_MAX / 2) this.unblock("output");
     this.endWhenIdle();
     this.balance();
+    if (this.takesPushes) this.session.subscriptions?.resume();
   }
 
   /** Counts what this connection holds, and stops or resumes reading it. */
@@ -460,6 +481,7 @@ export class Connection implements SessionLink, Staging {
     this.unsent = [];
     this.unsentTotal = 0;
     this.underway = null;
+    this.session.subscriptions?.endAll();
     this.door.server.sessions.close(this.session);
   }
 }

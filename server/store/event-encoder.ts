@@ -40,11 +40,6 @@ export class EventEncoder {
     return this.core.memory;
   }
 
-  /** Core address of the rows. */
-  get rows(): number {
-    return this.rowsAddress;
-  }
-
   position(row: number): number {
     return this.core.doubles[this.rowsAddress / 8 + row * 5] as number;
   }
@@ -73,6 +68,40 @@ export class EventEncoder {
     const { words, memory } = this.core;
     const start = words[word] as number;
     return memory.subarray(start, start + (words[word + 1] as number));
+  }
+
+  /**
+   * Writes into `frames` a RESP3 push for each row: the prefix, the cursor, which counts up,
+   * and the event.
+   */
+  writePushes(frames: OutputArea, prefix: Uint8Array, cursor: number): void {
+    this.writeFramed(frames, 0, this.count, prefix, (out, rows, count, prefixAddress) =>
+      this.core.exports.pushMessages(out, rows, count, prefixAddress, prefix.length, cursor),
+    );
+  }
+
+  /** Writes into `frames`, for `count` rows from this one on, the prefix, the stream id and the event as blob strings. */
+  writeMessages(frames: OutputArea, row: number, count: number, prefix: Uint8Array): void {
+    this.writeFramed(frames, row, count, prefix, (out, rows, size, prefixAddress) =>
+      this.core.exports.publishMessages(out, rows, size, prefixAddress, prefix.length),
+    );
+  }
+
+  /** The prefix is put behind what will be written: a place that only this call uses. */
+  private writeFramed(
+    frames: OutputArea,
+    row: number,
+    count: number,
+    prefix: Uint8Array,
+    write: (out: number, rows: number, count: number, prefixAddress: number) => number,
+  ): void {
+    const { exports } = this.core;
+    const rows = this.rowsAddress + row * ROW_BYTES;
+    const most = exports.pushMessagesMax(rows, count, prefix.length);
+    frames.reserve(most + prefix.length);
+    const prefixAddress = frames.tail + most;
+    this.core.memory.set(prefix, prefixAddress);
+    frames.tail = write(frames.tail, rows, count, prefixAddress) >>> 0;
   }
 
   /**

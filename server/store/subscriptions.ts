@@ -20,8 +20,8 @@
  * events in the same turn. Who is behind shares one queue: all of them together take one slice in a turn, each some
  * events at a time in rotation, so that many who follow the same events get the same encoded bytes.
  */
-import type { Core } from "../core/core.ts";
-import { PROGRESS_MS, SLICE_MS } from "../limits.ts";
+import { type Core, OutputArea } from "../core/core.ts";
+import { PROGRESS_MS, PUSH_BYTES, SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
 import { EventEncoder } from "./event-encoder.ts";
 import type { Filter } from "./filter.ts";
@@ -55,12 +55,19 @@ export class Subscriptions {
   private queueAt = 0;
   private isScheduled = false;
   private waiterCount = 0;
+  private framesArea: OutputArea | null = null;
   private progressEnd = 0;
   private progressTimer: Timer | null = null;
 
   constructor(options: SubscriptionsOptions) {
     this.options = options;
     this.index = new LiveIndex(options.core);
+  }
+
+  /** An area in which sinks frame what they take: empty when `take` begins, and to be left so. */
+  get frames(): OutputArea {
+    this.framesArea ??= new OutputArea(this.options.core, 2 * PUSH_BYTES);
+    return this.framesArea;
   }
 
   /** Where "from now on" begins: the position of the next event that will be durable. */
