@@ -488,6 +488,7 @@ const STORE = {
   memoryBytes: () => 1_000_000,
   logBytes: () => 2_000_000,
   segmentCount: () => 1,
+  subscriptions: { count: 4, behindCount: 1, waitingCount: 2 },
 };
 
 function newServer(): ServerInfo {

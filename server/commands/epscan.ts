@@ -1,5 +1,5 @@
 /**
- * EPSCAN partition start end [COUNT n] [REV] [WITHPOSITION] [filter …]
+ * EPSCAN partition start end [COUNT n] [REV] [BLOCK ms] [WITHPOSITION] [filter …]
  *
  * Answers the partition's events whose sequences are in the range, both ends inclusive. The partition is a number,
  * or a key in it.
@@ -10,6 +10,7 @@ import type { Command } from "./command.ts";
 import { type ParseContext, parsePartition, parseRangeEnd, parseRangeStart } from "./options.ts";
 import {
   noReadOptions,
+  OPTION_BLOCK,
   OPTION_COUNT,
   OPTION_FILTERS,
   OPTION_REV,
@@ -17,7 +18,7 @@ import {
   parseReadOptions,
   type RangeRequest,
 } from "./read-options.ts";
-import { type RunningScan, scanParts } from "./scan-reply.ts";
+import { type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
 
 export interface EpscanRequest extends RangeRequest {
   partition: number;
@@ -34,7 +35,7 @@ const request: EpscanRequest = {
   withNext: false,
 };
 
-const OPTIONS = OPTION_COUNT | OPTION_REV | OPTION_WITHPOSITION | OPTION_FILTERS;
+const OPTIONS = OPTION_COUNT | OPTION_REV | OPTION_BLOCK | OPTION_WITHPOSITION | OPTION_FILTERS;
 
 export function parseEpscan(args: Arguments, context: ParseContext): EpscanRequest {
   request.partition = parsePartition(args, 1, context);
@@ -53,11 +54,11 @@ export const epscan: Command<EpscanRequest, RunningScan> = {
 
   run(request, { store, session }) {
     const { partition, filter } = request;
-    if (filter === null) {
+    if (filter === null && request.blockMs === null) {
       store.openPartitionScan(partition, request);
       return request;
     }
     const encoding = respEncoding(session.protocol, request.withPosition);
-    return store.openFilteredScan({ kind: "partition", partition }, request, filter, encoding);
+    return scanOrWait(store, { kind: "partition", partition }, request, encoding);
   },
 };

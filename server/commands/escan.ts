@@ -1,5 +1,5 @@
 /**
- * ESCAN stream start end [PARTITION_KEY key] [COUNT n] [REV] [WITHPOSITION] [filter …]
+ * ESCAN stream start end [PARTITION_KEY key] [COUNT n] [REV] [BLOCK ms] [WITHPOSITION] [filter …]
  *
  * Answers the stream's events whose versions are in the range, both ends inclusive.
  */
@@ -10,6 +10,7 @@ import type { Command } from "./command.ts";
 import { checkStreamId, type ParseContext, parseRangeEnd, parseRangeStart } from "./options.ts";
 import {
   noReadOptions,
+  OPTION_BLOCK,
   OPTION_COUNT,
   OPTION_FILTERS,
   OPTION_PARTITION_KEY,
@@ -18,7 +19,7 @@ import {
   parseReadOptions,
   type RangeRequest,
 } from "./read-options.ts";
-import { type RunningScan, scanParts } from "./scan-reply.ts";
+import { type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
 
 export interface EscanRequest extends RangeRequest {
   /** The stream id in core memory, valid within the turn. */
@@ -39,7 +40,12 @@ const request: EscanRequest = {
 };
 
 const OPTIONS =
-  OPTION_PARTITION_KEY | OPTION_COUNT | OPTION_REV | OPTION_WITHPOSITION | OPTION_FILTERS;
+  OPTION_PARTITION_KEY |
+  OPTION_COUNT |
+  OPTION_REV |
+  OPTION_BLOCK |
+  OPTION_WITHPOSITION |
+  OPTION_FILTERS;
 
 export function parseEscan(args: Arguments, context: ParseContext): EscanRequest {
   checkStreamId(args, 1, context.store.core);
@@ -60,7 +66,7 @@ export const escan: Command<EscanRequest, RunningScan> = {
 
   run(request, { store, session }) {
     const { streamAddress, streamLength, keyAddress, filter } = request;
-    if (filter === null) {
+    if (filter === null && request.blockMs === null) {
       store.openStreamScan(streamAddress, streamLength, keyAddress ?? 0, request);
       return request;
     }
@@ -68,6 +74,7 @@ export const escan: Command<EscanRequest, RunningScan> = {
     const streamId = memory.slice(streamAddress, streamAddress + streamLength);
     const key = keyAddress === null ? null : memory.slice(keyAddress, keyAddress + UUID_BYTES);
     const encoding = respEncoding(session.protocol, request.withPosition);
-    return store.openFilteredScan({ kind: "stream", streamId, key }, request, filter, encoding);
+    const source = { kind: "stream", streamId, key } as const;
+    return scanOrWait(store, source, request, encoding);
   },
 };

@@ -13,7 +13,7 @@ import { shownBytes } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command, Context } from "./command.ts";
 import { parsePattern } from "./filter-options.ts";
-import { checkStreamId, parsePartitionKey, unexpectedEnd } from "./options.ts";
+import { checkStreamId, parsePartitionKey, unexpected, unexpectedEnd } from "./options.ts";
 import type { PushSink } from "./push-sink.ts";
 import { SessionSubscriptions } from "./session-subscriptions.ts";
 import { hasWildcard, unescaped } from "./stream-argument.ts";
@@ -74,6 +74,8 @@ export const esub: Command<EsubRequest, Subscribed> = {
     const streams: StreamArgument[] = [];
     let index = 1;
     do {
+      // It belongs to a stream by name, behind which it was looked for.
+      if (index > 1 && args.is(index, "PARTITION_KEY")) throw unexpected(args, index, "stream id");
       const [stream, next] = parseStream(args, index, context);
       streams.push(stream);
       checkArgumentCount(streams.length);

@@ -8,7 +8,13 @@
  * connection that holds too much, either way.
  */
 import { Arguments, type Staging } from "../commands/arguments.ts";
-import { type Command, type Context, type SlicedWork, WAIT } from "../commands/command.ts";
+import {
+  type Command,
+  type Context,
+  type SlicedWork,
+  WAIT,
+  type Wait,
+} from "../commands/command.ts";
 import { stateRefusal } from "../commands/multi.ts";
 import { findCommand } from "../commands/registry.ts";
 import type { Session, SessionLink } from "../commands/session.ts";
@@ -58,6 +64,8 @@ export class Connection implements SessionLink, Staging {
   private heldRequests = 0;
   private blocked: Blocked = "no";
   private underway: Underway | null = null;
+  /** What the request under way waits for; null where it does not wait. */
+  private wait: Wait | null = null;
   private unsent: Uint8Array[] = [];
   private unsentTotal = 0;
   private countedBytes = 0;
@@ -108,6 +116,7 @@ export class Connection implements SessionLink, Staging {
   /** The peer sends nothing more; it still gets what it asked for. */
   peerEnded(): void {
     this.hasPeerEnded = true;
+    this.wait?.release();
     this.endWhenIdle();
   }
 
@@ -293,11 +302,23 @@ export class Connection implements SessionLink, Staging {
   private workLater(underway: Underway): void {
     this.underway = underway;
     this.blocked = "work";
-    this.door.store.slices.add(() => this.door.guard(() => this.workOn()));
+    const { work } = underway;
+    this.wait = work.wait?.(() => this.door.guard(() => this.workOn())) ?? null;
+    if (this.wait === null) {
+      this.door.store.slices.add(() => this.door.guard(() => this.workOn()));
+    } else if (this.isLeft) {
+      this.door.store.slices.add(() => this.wait?.release());
+    }
+  }
+
+  /** Nobody waits any more for what may come: the client has said its last, or the server stops. */
+  private get isLeft(): boolean {
+    return this.hasPeerEnded || this.session.closing;
   }
 
   private workOn(): void {
     if (this.isClosed || this.underway === null) return;
+    this.wait = null;
     const { command, result, work } = this.underway;
     try {
       if (!work.advance(this.door.direct)) {
@@ -464,6 +485,7 @@ export class Connection implements SessionLink, Staging {
   /** Ends the connection in order, when the server stops: what it asked and was answered is sent. */
   stop(): void {
     this.session.closing = true;
+    this.wait?.release();
     if (this.heldBatch === 0 && this.blocked !== "room" && this.blocked !== "work") this.end();
   }
 
@@ -480,6 +502,8 @@ export class Connection implements SessionLink, Staging {
     this.countedBytes = 0;
     this.unsent = [];
     this.unsentTotal = 0;
+    this.wait?.cancel();
+    this.wait = null;
     this.underway = null;
     this.session.subscriptions?.endAll();
     this.door.server.sessions.close(this.session);

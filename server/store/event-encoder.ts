@@ -4,6 +4,7 @@
  * Events come out as rows: numbers, and where in core memory the encoded event lies. A row holds until the next call.
  * core-wasm/assembly/push.ts draws the rows.
  */
+import { assert } from "../assert.ts";
 import { type Core, MemoryRefused, OutputArea } from "../core/core.ts";
 import type { Encoding } from "../core/encoding.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, PAUSED } from "../core/status.ts";
@@ -150,6 +151,8 @@ export class EventEncoder {
   ): void {
     const { bodies } = this;
     const { exports } = this.core;
+    const rowsMax = Math.min(most, POSITIONS_PER_CALL);
+    assert(given > 0 && rowsMax > 0);
     this.count = 0;
     this.examined = 0;
     while (true) {
@@ -162,7 +165,7 @@ export class EventEncoder {
         bodies.tail,
         bodies.end,
         this.rowsAddress,
-        most,
+        rowsMax,
         PUSH_BYTES,
         POSITIONS_PER_CALL,
       );
