@@ -2,12 +2,12 @@
  * ESUB, EPSUB, EACK and EUNSUB over sockets: where a subscription begins, what its window holds back, what ends it, and
  * that nothing is pushed before it is durable.
  */
-import { connect as connectSocket, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { SUBSCRIPTIONS_MAX, WINDOW_DEFAULT } from "../server/limits.ts";
 import { type DoorInProcess, openDoor } from "./support/door.ts";
 import type { Plain } from "./support/model.ts";
-import { encode, type Frame, plain, RespClient, type Word } from "./support/resp-client.ts";
+import { RawClient } from "./support/raw-client.ts";
+import { type Frame, plain, RespClient, type Word } from "./support/resp-client.ts";
 import { until } from "./support/server.ts";
 
 const PARTITIONS = 4;
@@ -78,34 +78,6 @@ class Follower {
   async quiet(): Promise<void> {
     for (let i = 0; i < 3; i++) await this.client.value("PING");
     expect(this.client.pushCount).toBe(0);
-  }
-}
-
-/** A connection whose bytes are kept in the order in which they come. */
-class RawClient {
-  received = "";
-  private readonly socket: Socket;
-
-  private constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on("data", (chunk: Buffer) => {
-      this.received += chunk.toString("latin1");
-    });
-    socket.on("error", () => {});
-  }
-
-  static async connect(port: number): Promise<RawClient> {
-    const socket = connectSocket({ port, host: "127.0.0.1", noDelay: true });
-    await new Promise((resolve) => socket.once("connect", resolve));
-    return new RawClient(socket);
-  }
-
-  send(...requests: Buffer[]): void {
-    this.socket.write(Buffer.concat(requests));
-  }
-
-  close(): void {
-    this.socket.destroy();
   }
 }
 
@@ -373,10 +345,11 @@ describe("durability and order", () => {
     const { disk } = opened;
     const other = await Follower.open(await connect(), "ESUB", "a", "NOACK");
     const own = await RawClient.connect(opened.port);
-    own.send(encode(["HELLO", 3]), encode(["ESUB", "*", "NOACK"]));
+    own.send("HELLO", 3);
+    own.send("ESUB", "*", "NOACK");
     await until(() => own.received.includes("+subscribe"), "it has subscribed");
     disk.holdSyncs = true;
-    own.send(encode(["EAPPEND", "a", "A"]));
+    own.send("EAPPEND", "a", "A");
     await until(() => disk.heldSyncCount > 0, "the sync is held back");
     await other.quiet();
     expect(own.received).not.toContain("+stream_version");
