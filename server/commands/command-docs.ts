@@ -26,6 +26,14 @@ const TRANSACTIONS_GROUP: ReadonlySet<string> = new Set([
   "WATCH",
 ]);
 
+const PUBSUB_GROUP: ReadonlySet<string> = new Set([
+  "PSUBSCRIBE",
+  "PUBLISH",
+  "PUNSUBSCRIBE",
+  "SUBSCRIBE",
+  "UNSUBSCRIBE",
+]);
+
 const GENERIC_GROUP: ReadonlySet<string> = new Set(["EXISTS", "SCAN", "TYPE"]);
 
 /** COMMAND over a list of commands that is complete only later: COMMAND is itself in it. */
@@ -149,7 +157,8 @@ function categoriesOf(command: Command): string[] {
   if (command.flags.includes("write")) categories.push("@write");
   if (command.flags.includes("readonly")) categories.push("@read");
   if (command.flags.includes("admin")) categories.push("@admin", "@dangerous");
-  if (command.kind === "connection") categories.push("@connection");
+  if (command.flags.includes("pubsub")) categories.push("@pubsub");
+  else if (command.kind === "connection") categories.push("@connection");
   return categories;
 }
 
@@ -173,6 +182,8 @@ function groupOf(command: Command): string {
   const family = command.name.split("|", 1)[0] as string;
   if (SERVER_GROUP.has(family)) return "server";
   if (GENERIC_GROUP.has(family)) return "generic";
+  if (PUBSUB_GROUP.has(family)) return "pubsub";
   if (TRANSACTIONS_GROUP.has(family)) return "transactions";
-  return command.kind === "connection" ? "connection" : "stream";
+  const isOfStreams = command.kind !== "connection" || command.flags.includes("pubsub");
+  return isOfStreams ? "stream" : "connection";
 }
