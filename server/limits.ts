@@ -89,6 +89,8 @@ export const PREPARE_SLICE_BYTES = 1 * MiB;
 export const CORE_MEMORY_BYTES_MAX = 4 * GiB - 64 * KiB;
 /** Blocks of the log kept in memory. Above: the one not used lately makes room. */
 export const CACHE_BYTES = 64 * MiB;
+/** Pages of index runs kept in memory. Above: the one not used lately makes room. */
+export const INDEX_PAGE_BYTES = 64 * MiB;
 
 assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX <= ARGUMENT_BYTES_MAX);

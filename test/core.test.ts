@@ -34,6 +34,7 @@ function makeCore(): Core {
     memoryBytesMax: CORE_BYTES,
     partitions: 4,
     cacheBytes: 64 * KiB,
+    pageBytes: 64 * KiB,
     batchBytesMax: MiB,
     random: (target) => new Random(SEED).fill(target),
   });

@@ -14,7 +14,13 @@ import type { ByteSink } from "../resp/byte-sink.ts";
 /** What the core exports; what each does stands at its definition in core-wasm/assembly. */
 export interface CoreExports {
   readonly memory: WebAssembly.Memory;
-  init(memoryBytesMax: number, partitions: number, cacheBytes: number, batchBytesMax: number): void;
+  init(
+    memoryBytesMax: number,
+    partitions: number,
+    cacheBytes: number,
+    pageBytes: number,
+    batchBytesMax: number,
+  ): void;
   setSecret(address: number): void;
   allocate(size: number): number;
   release(address: number, size: number): void;
@@ -62,8 +68,9 @@ export interface CoreExports {
   streamVersion(address: number, size: number, key: number): number;
   streamKeyOf(address: number, size: number): number;
   partitionSequence(partition: number): number;
-  eventPosition(id: number): number;
-  showEvent(position: number, id: number): number;
+  findEvent(id: number): number;
+  showFound(id: number): number;
+  showEvent(position: number): number;
   viewFields(): number;
   scanTakeAll(): void;
   scanTakeMatching(program: number, seenEnd: number, asOfEnd: number): void;
@@ -145,6 +152,33 @@ export interface CoreExports {
   eventReplyMax(): number;
   eventReply(out: number, isResp3: boolean, withPosition: boolean): number;
 
+  limitMemtables(bytes: number, rows: number): void;
+  getMemtableCount(): number;
+  memtableFrom(): number;
+  memtableTo(): number;
+  memtableOffset(): number;
+  memtableLastCrc(): number;
+  memtableLastSpan(): number;
+  memtableTime(): number;
+  memtableRows(): number;
+  memtableStreams(): number;
+  memtableRowsTo(from: number, count: number, out: number): void;
+  memtableStreamsTo(from: number, count: number, out: number): void;
+  memtableDrop(): void;
+  memtableBytes(): number;
+  timesTo(from: number, to: number, out: number): void;
+  stretchOfPosition(position: number): number;
+  runOpen(header: number, handle: number, wants: number): number;
+  runLoad(run: number): number;
+  runClose(run: number): void;
+  runsReplace(index: number, count: number, run: number): void;
+  getRunCount(): number;
+  runsEnd(): number;
+  runsBytes(): number;
+  pagesBytes(): number;
+  getPageReads(): number;
+  resumeIndex(): void;
+
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
   findClaims(address: number, size: number, offset: number): number;
@@ -164,12 +198,24 @@ export interface CoreOptions {
   readonly partitions: number;
   /** Blocks of the log kept in memory. */
   readonly cacheBytes: number;
+  /** Pages of index runs kept in memory. */
+  readonly pageBytes: number;
   /** Encoded transactions that may wait for one sync. */
   readonly batchBytesMax: number;
   /** Fills its argument with random bytes. */
   readonly random: (target: Uint8Array) => void;
 }
 
+/** Where the core gets pages of index runs from, while a call of it waits. */
+export interface PageSource {
+  /** Fills `target` with the pages from `page` on of the run that is known as `handle`; throws where it cannot. */
+  readPages(handle: number, page: number, target: Uint8Array): void;
+  /** A page is not what was written: throws what the call's user is to be told. */
+  pageDamaged(handle: number, page: number): never;
+}
+
+/** Bytes of a page of an index run. */
+export const PAGE_BYTES = 4_096;
 /** Bytes that a UUID takes. */
 export const UUID_BYTES = 16;
 /** The input area when it is made; it grows with what is put there. */
@@ -186,6 +232,8 @@ export class Core {
   readonly requestKeyAddress: number;
   /** Address of the result table. */
   readonly resultAddress: number;
+  /** Set by whoever opens runs. */
+  pages: PageSource | null = null;
   private bytesView = new Uint8Array(0);
   private wordsView = new Uint32Array(0);
   private doublesView = new Float64Array(0);
@@ -202,6 +250,13 @@ export class Core {
         fillRandom: (address: number, size: number) => {
           options.random(this.memory.subarray(address, address + size));
         },
+        readPages: (handle: number, page: number, count: number, address: number) => {
+          const target = this.memory.subarray(address, address + count * PAGE_BYTES);
+          (this.pages as PageSource).readPages(handle, page, target);
+        },
+        pageDamaged: (handle: number, page: number) => {
+          (this.pages as PageSource).pageDamaged(handle, page);
+        },
       },
     });
     this.exports = instance.exports as unknown as CoreExports;
@@ -209,6 +264,7 @@ export class Core {
       options.memoryBytesMax,
       options.partitions,
       options.cacheBytes,
+      options.pageBytes,
       options.batchBytesMax,
     );
     this.requestAddress = this.exports.requestsPtr();

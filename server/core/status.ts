@@ -12,6 +12,7 @@ export const ID_TWICE = -7;
 export const CORRUPT = -8;
 export const NEED_OUTPUT = -9;
 export const PAUSED = -10;
+export const INDEX_BEHIND = -11;
 
 /** What replay stops with; core-wasm/assembly/replay.ts names the same numbers. */
 export const REPLAY_STOPPED = 0;
@@ -19,6 +20,7 @@ export const REPLAY_NEEDS_MORE = 1;
 export const REPLAY_MISFIT = 2;
 export const REPLAY_UNKNOWN_KIND = 3;
 export const REPLAY_NO_MEMORY = 4;
+export const REPLAY_FULL = 5;
 
 /** Kinds of frames; core-wasm/assembly/frame.ts names the same numbers. */
 export const KIND_MARK = 2;

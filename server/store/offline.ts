@@ -10,6 +10,7 @@ import {
   BATCH_BYTES_MAX,
   CACHE_BYTES,
   CORE_MEMORY_BYTES_MAX,
+  INDEX_PAGE_BYTES,
   SEGMENT_BYTES_DEFAULT,
 } from "../limits.ts";
 import { SegmentReader } from "../log/local/segment-reader.ts";
@@ -92,6 +93,7 @@ function openReadOnly(folder: string, log: (line: string) => void): OpenedFolder
         memoryBytesMax: CORE_MEMORY_BYTES_MAX,
         partitions,
         cacheBytes: CACHE_BYTES,
+        pageBytes: INDEX_PAGE_BYTES,
         batchBytesMax: BATCH_BYTES_MAX,
         random: refuseRandom,
       }),
@@ -122,7 +124,7 @@ class OfflineReader {
   read(position: number): StoredEvent {
     const { exports } = this.core;
     while (true) {
-      const status = exports.showEvent(position, 0);
+      const status = exports.showEvent(position);
       if (status === DONE) return readStoredEvent(this.core);
       const address = exports.getMissedPtr() >>> 0;
       const target = this.core.memory.subarray(address, address + exports.getMissedSize());
