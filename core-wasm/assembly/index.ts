@@ -31,6 +31,7 @@ import {
 } from "./scan";
 import { globMatches as matches } from "./glob";
 import { timesInit } from "./times";
+import { buildCover as coverBuild } from "./run-build";
 import {
   findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
   replayPosition, replayRecordedAt,
@@ -47,6 +48,10 @@ export {
 } from "./scan";
 export { scanFiltered, scanRun };
 export { replayFrames, zeroBytes } from "./replay";
+export {
+  buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
+  buildTimes,
+} from "./run-build";
 
 /** The first call: memory's limit, partitions, the cache's and the batch's bytes, and the store's 16-byte secret. */
 export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, batchBytesMax: u32): void {
@@ -188,3 +193,9 @@ export function getReplayRecordedAt(): f64 { return <f64>replayRecordedAt; }
 export function getReplayNeeded(): u32 { return <u32>replayNeeded; }
 export function getReplayClaim(): f64 { return <f64>replayClaim; }
 export function getReplayLastKind(): u32 { return replayLastKind; }
+
+// ── runs ──────────────────────────────────────────────────────────────────────────────────────────
+
+export function buildCover(from: f64, endOffset: f64, crc: u32, span: u32, recordedAt: f64): void {
+  coverBuild(<u64>from, <u64>endOffset, crc, span, <u64>recordedAt);
+}

@@ -156,6 +156,25 @@ export interface CoreExports {
   getReplayNeeded(): number;
   getReplayClaim(): number;
   getReplayLastKind(): number;
+
+  buildOpen(
+    events: number,
+    streams: number,
+    sequences: number,
+    times: number,
+    partitions: number,
+  ): number;
+  buildCover(from: number, endOffset: number, crc: number, span: number, recordedAt: number): void;
+  buildStoreId(): number;
+  buildRows(): number;
+  buildStreams(): number;
+  buildSequences(): number;
+  buildTimes(): number;
+  buildStep(): number;
+  buildOutput(): number;
+  buildOutputPage(): number;
+  buildOutputPages(): number;
+  buildEnd(): void;
 }
 
 export interface CoreOptions {
