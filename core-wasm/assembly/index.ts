@@ -14,7 +14,7 @@ import {
 } from "./sequencer";
 import {
   memtableAt, memtableBytes as bytesInMemtables, memtableCopyRows, memtableCopyStreams, memtableCount, memtableCrc, memtableDrop, memtableEnd,
-  memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableSpan, memtableStreams as streamsOf, memtablesBegin, memtablesInit,
+  memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesBegin, memtablesInit,
   memtablesLimit, partitionOf,
 } from "./memtable";
 import { streamCount as countStreams } from "./lookup";
@@ -38,8 +38,10 @@ import {
   asOfPosition, scanAt, scanEnd, scanExamined, scanFiltered, scanNeeded, scanRun, scanStop, scanTail, scanWritten, streamsExamined,
   streamsWritten,
 } from "./scan";
+import { frameHeadLength } from "./frame";
 import { globMatches as matches } from "./glob";
 import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
+import { buildCover as coverBuild } from "./run-build";
 import {
   findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
   replayPosition, replayRecordedAt, replayResume, replaySpan,
@@ -58,6 +60,10 @@ export { scanFiltered, scanRun };
 export { replayFrames, zeroBytes } from "./replay";
 export { memtableDrop };
 export { runClose, runLoad, runOpen, runsReplace } from "./runs";
+export {
+  buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
+  buildTimes,
+} from "./run-build";
 
 /** The first call: memory's limit, partitions, and the bytes of the cache, of index pages and of a batch. */
 export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, pageBytesMax: u32, batchBytesMax: u32): void {
@@ -190,6 +196,9 @@ export function viewFields(): usize {
   return fields;
 }
 
+/** Length of the frame whose head lies at `ptr`, which is at this log offset; 0 where none does. */
+export function frameLengthAt(ptr: usize, offset: f64): u32 { return <u32>frameHeadLength(ptr, <u64>offset); }
+
 // ── the index ───────────────────────────────────────────────────────────────────────────────────────
 
 /** A memtable is full with this many bytes or events. */
@@ -206,6 +215,9 @@ export function memtableRows(): u32 { return rowsOf(memtableAt(0)); }
 export function memtableStreams(): u32 { return streamsOf(memtableAt(0)); }
 export function memtableRowsTo(from: u32, count: u32, out: usize): void { memtableCopyRows(memtableAt(0), from, count, out); }
 export function memtableStreamsTo(from: u32, count: u32, out: usize): void { memtableCopyStreams(memtableAt(0), from, count, out); }
+/** Partitions that have events in it, and a row for each: 0 partition u32 │ 8 its first sequence u64. */
+export function memtableSequences(): u32 { return sequencesOf(memtableAt(0)); }
+export function memtableSequencesTo(out: usize): void { memtableCopySequences(memtableAt(0), out); }
 /** Copies the times of the stretches `from` up to `to`, both included. */
 export function timesTo(from: u32, to: u32, out: usize): void {
   for (let stretch = from; stretch <= to; stretch++) copyTimes(stretch, out + <usize>(stretch - from) * 32);
@@ -239,3 +251,9 @@ export function getReplayRecordedAt(): f64 { return <f64>replayRecordedAt; }
 export function getReplayNeeded(): u32 { return <u32>replayNeeded; }
 export function getReplayClaim(): f64 { return <f64>replayClaim; }
 export function getReplayLastKind(): u32 { return replayLastKind; }
+
+// ── runs ──────────────────────────────────────────────────────────────────────────────────────────
+
+export function buildCover(from: f64, endOffset: f64, crc: u32, span: u32, recordedAt: f64): void {
+  coverBuild(<u64>from, <u64>endOffset, crc, span, <u64>recordedAt);
+}

@@ -324,3 +324,23 @@ export function memtableCopyStreams(memtable: usize, from: u32, count: u32, out:
     out += STREAM_SIZE;
   }
 }
+
+/** Partitions that have events in a memtable. */
+export function memtableSequences(memtable: usize): u32 {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < partitionCount; i++) {
+    if (listCount(memtablePartition(memtable, i)) > 0) count++;
+  }
+  return count;
+}
+
+/** Copies the first sequence of each of them to `out`, 16 bytes each, as run-build.ts takes them. */
+export function memtableCopySequences(memtable: usize, out: usize): void {
+  for (let i: u32 = 0; i < partitionCount; i++) {
+    const list = memtablePartition(memtable, i);
+    if (listCount(list) == 0) continue;
+    store<u64>(out, i);
+    store<u64>(out, partitionFirst(list), 8);
+    out += 16;
+  }
+}

@@ -152,6 +152,7 @@ export interface CoreExports {
   eventReplyMax(): number;
   eventReply(out: number, isResp3: boolean, withPosition: boolean): number;
 
+  frameLengthAt(address: number, offset: number): number;
   limitMemtables(bytes: number, rows: number): void;
   getMemtableCount(): number;
   memtableFrom(): number;
@@ -164,6 +165,8 @@ export interface CoreExports {
   memtableStreams(): number;
   memtableRowsTo(from: number, count: number, out: number): void;
   memtableStreamsTo(from: number, count: number, out: number): void;
+  memtableSequences(): number;
+  memtableSequencesTo(out: number): void;
   memtableDrop(): void;
   memtableBytes(): number;
   timesTo(from: number, to: number, out: number): void;
@@ -190,6 +193,25 @@ export interface CoreExports {
   getReplayNeeded(): number;
   getReplayClaim(): number;
   getReplayLastKind(): number;
+
+  buildOpen(
+    events: number,
+    streams: number,
+    sequences: number,
+    times: number,
+    partitions: number,
+  ): number;
+  buildCover(from: number, endOffset: number, crc: number, span: number, recordedAt: number): void;
+  buildStoreId(): number;
+  buildRows(): number;
+  buildStreams(): number;
+  buildSequences(): number;
+  buildTimes(): number;
+  buildStep(): number;
+  buildOutput(): number;
+  buildOutputPage(): number;
+  buildOutputPages(): number;
+  buildEnd(): void;
 }
 
 export interface CoreOptions {
