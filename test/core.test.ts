@@ -9,7 +9,7 @@ import { v5 as uuidV5 } from "uuid";
 import { describe, expect, test } from "vitest";
 import { Core, OutputArea, UUID_BYTES } from "../server/core/core.ts";
 import { StoreError } from "../server/errors.ts";
-import { CACHE_BYTES, KiB, MiB } from "../server/limits.ts";
+import { CACHE_BYTES_DEFAULT, KiB, MiB } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";
 import { Random } from "./support/random.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
@@ -309,7 +309,7 @@ function open(options: OpenOptions = {}): { store: EventStore; disk: SimulatedDi
     log: options.log ?? (() => undefined),
     syncPlace: "loop",
     schedules: false,
-    cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+    cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
     ...(options.memoryBytesMax !== undefined && { memoryBytesMax: options.memoryBytesMax }),
   });
   return { store, disk };
@@ -449,7 +449,7 @@ test("half a million events in many streams: every table and directory grows, an
 
 describe("reads through a cache", () => {
   /** One block, two, and all. */
-  const CACHES = [1, 140_000, CACHE_BYTES];
+  const CACHES = [1, 140_000, CACHE_BYTES_DEFAULT];
   /** Sizes that put frames inside a block, over a block's end, over several blocks and beyond a segment. */
   const SIZES = [0, 1, 100, 1_000, 20_000, 65_400, 65_536, 70_000, 200_000, 1_500_000];
 
@@ -473,7 +473,7 @@ describe("reads through a cache", () => {
           throw new Error(`seed ${SEED}: position ${position} is wrong with ${cacheBytes} bytes`);
         }
       }
-      expect(opened.cacheBytes()).toBeLessThanOrEqual(Math.max(cacheBytes, 65 * KiB));
+      expect(opened.memoryFigures().cacheBytes).toBeLessThanOrEqual(Math.max(cacheBytes, 65 * KiB));
     }
   });
 

@@ -488,6 +488,7 @@ const STORE = {
   memoryBytes: () => 1_000_000,
   logBytes: () => 2_000_000,
   segmentCount: () => 1,
+  memoryFigures: () => ({ memtableBytes: 100, filterBytes: 20, pageBytes: 3, runCount: 7 }),
 };
 
 function newServer(): ServerInfo {

@@ -57,7 +57,8 @@ export {
   showEvent, showFound, streamKeyOf, streamVersion, streamsCursor, streamsOpen, streamsRun,
 } from "./scan";
 export { scanFiltered, scanRun };
-export { replayFrames, zeroBytes } from "./replay";
+export { replayCompare, replayFrames, zeroBytes } from "./replay";
+export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
 export { runClose, runLoad, runOpen, runsReplace } from "./runs";
 export {

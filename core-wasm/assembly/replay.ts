@@ -9,6 +9,8 @@ import {
   viewStreamSize, viewTimestamp, viewVersion,
 } from "./event";
 import { hash, hashHigh, hashLow } from "./hash";
+import { digestClear, digestEvent } from "./digest";
+import { runAt, runCount, runTo } from "./runs";
 import { timesAdd } from "./times";
 import { UUID_SIZE } from "./uuid";
 import {
@@ -28,6 +30,8 @@ export const REPLAY_UNKNOWN_KIND: i32 = 3;
 export const REPLAY_NO_MEMORY: i32 = 4;
 /** The memtables are full: a run must be written before more is taken. */
 export const REPLAY_FULL: i32 = 5;
+/** A run's end was reached: `digestCompare` says whether the run has what the log has. Then call again. */
+export const REPLAY_RUN_END: i32 = 6;
 
 /** Where replay stands: log offset of the next frame, CRC of the frame before it, numbers so far. */
 export let replayOffset: u64 = 0;
@@ -49,6 +53,16 @@ export function replayEnter(offset: u64, crc: u32, position: u64): void {
   replayOffset = offset;
   replayCrc = crc;
   replayPosition = position;
+}
+
+/** Runs that were compared with the log; the next one is compared at its end. */
+let comparedRuns: u32 = 0;
+let isComparing: bool = false;
+
+/** Compares the runs with the log, which is read from its beginning on. */
+export function replayCompare(): void {
+  isComparing = true;
+  digestClear();
 }
 
 /** Begins behind what the runs cover: events before it are checked, but known. */
@@ -81,6 +95,10 @@ function takeFrame(frame: usize, length: usize): i32 {
   if (load<u32>(frame, FRAME_PREVIOUS_CRC) != replayCrc || framePosition(frame) != replayPosition) return REPLAY_MISFIT;
   if (kind == KIND_EVENTS) {
     if (count == 0) return REPLAY_MISFIT;
+    if (isComparing && comparedRuns < runCount && replayPosition == runTo(runAt(comparedRuns))) {
+      comparedRuns++;
+      return REPLAY_RUN_END;
+    }
     const isKnown = replayPosition + count <= memtableFirst(memtableAt(0));
     if (!isKnown) {
       if (memtableIsFull()) {
@@ -92,7 +110,11 @@ function takeFrame(frame: usize, length: usize): i32 {
     }
     for (let i: u32 = 0; i < count; i++) {
       viewEvent(frame, i);
-      if (!isKnown && !takeEvent(i)) return REPLAY_MISFIT;
+      if (isKnown) {
+        if (isComparing) compareEvent(i);
+      } else if (!takeEvent(i)) {
+        return REPLAY_MISFIT;
+      }
     }
     if (viewEnd() != frame + length) return REPLAY_MISFIT;
     viewClear();
@@ -108,6 +130,13 @@ function takeFrame(frame: usize, length: usize): i32 {
   replayRecordedAt = max(replayRecordedAt, frameRecordedAt(frame));
   replayLastKind = kind;
   return REPLAY_STOPPED;
+}
+
+/** Counts in the shown event, which a run covers. */
+function compareEvent(index: u32): void {
+  hash(viewStream, viewStreamSize);
+  const place = ((replayOffset >> 3) << 16) | index;
+  digestEvent(viewPosition(), place, hashLow, hashHigh, viewVersion, viewHash, viewSequence, viewEventId);
 }
 
 /**

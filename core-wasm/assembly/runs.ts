@@ -73,7 +73,7 @@ export function runsInit(): void {
   return load<u64>(run + RUN_PARTS + <usize>part * PART_SIZE, PART_ENTRIES);
 }
 
-@inline function partPage(run: usize, part: u32, page: u32): usize {
+@inline export function partPage(run: usize, part: u32, page: u32): usize {
   return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page);
 }
 

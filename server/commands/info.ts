@@ -159,6 +159,7 @@ function keyspaceFigures({ store }: Context): Figure[] {
 
 function cairnFigures({ store }: Context): Figure[] {
   const readOnlyReason = store.readOnlyReason();
+  const figures = store.memoryFigures();
   return [
     ["store_id", store.storeId],
     ["epoch", store.epoch],
@@ -172,6 +173,19 @@ function cairnFigures({ store }: Context): Figure[] {
     ["segments", store.segmentCount()],
     ["log_bytes", store.logBytes()],
     ["core_memory_bytes", store.memoryBytes()],
+    ["cache_bytes", figures.cacheBytes],
+    ["cache_limit_bytes", figures.cacheBytesMax],
+    ["index_memory_bytes", figures.memtableBytes + figures.filterBytes + figures.pageBytes],
+    ["index_memory_limit_bytes", figures.indexMemoryBytesMax],
+    ["index_memtables", figures.memtableCount],
+    ["index_memtable_bytes", figures.memtableBytes],
+    ["index_filter_bytes", figures.filterBytes],
+    ["index_page_bytes", figures.pageBytes],
+    ["index_page_reads", figures.pageReads],
+    ["index_runs", figures.runCount],
+    ["index_disk_bytes", figures.diskBytes],
+    ["index_maker_memory_bytes", figures.makerBytes],
+    ["index_failure", figures.failureReason ?? ""],
   ];
 }
 

@@ -17,14 +17,17 @@ import {
   NO_ROOM,
   REPEATED,
 } from "../core/status.ts";
-import type { Disk } from "../disk.ts";
+import { type Disk, systemDisk } from "../disk.ts";
 import { StoreError } from "../errors.ts";
 import {
   BATCH_BYTES_MAX,
-  CACHE_BYTES,
+  CACHE_BYTES_DEFAULT,
   CORE_MEMORY_BYTES_MAX,
-  INDEX_PAGE_BYTES,
+  INDEX_MEMORY_BYTES_DEFAULT,
 } from "../limits.ts";
+import { divideIndexMemory } from "../index/index-memory.ts";
+import type { RunIndex } from "../index/run-index.ts";
+import { InlineRunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
@@ -66,6 +69,30 @@ export interface StoreOptions {
   /** Bounds of core memory and of its cache, for tests of what happens at them. */
   readonly memoryBytesMax?: number;
   readonly cacheBytes?: number;
+  readonly indexMemoryBytes?: number;
+  /** Events of a memtable, for tests in which few make a run. */
+  readonly memtableEvents?: number;
+}
+
+/** What the index and the cache take; sizes in bytes. */
+export interface MemoryFigures {
+  readonly cacheBytes: number;
+  readonly cacheBytesMax: number;
+  readonly indexMemoryBytesMax: number;
+  readonly memtableCount: number;
+  readonly memtableBytes: number;
+  /** Filters and fences of the runs. */
+  readonly filterBytes: number;
+  /** Pages of runs in memory, and pages read since the start. */
+  readonly pageBytes: number;
+  readonly pageReads: number;
+  readonly runCount: number;
+  /** The runs' files. */
+  readonly diskBytes: number;
+  /** The worker that makes runs. */
+  readonly makerBytes: number;
+  /** Why runs cannot be made, or null. */
+  readonly failureReason: string | null;
 }
 
 export class EventStore extends EventReader {
@@ -87,6 +114,7 @@ export class EventStore extends EventReader {
 
   private readonly options: StoreOptions;
   private readonly log: LocalLog;
+  private readonly index: RunIndex;
   private readonly unlock: () => void;
   private readonly settledCallbacks = new Map<number, ((outcome: Outcome) => void)[]>();
   private roomCallbacks: (() => void)[] = [];
@@ -116,11 +144,16 @@ export class EventStore extends EventReader {
   }
 
   private constructor(options: StoreOptions) {
+    const indexMemory = divideIndexMemory(
+      options.indexMemoryBytes ?? INDEX_MEMORY_BYTES_DEFAULT,
+      options.memtableEvents,
+    );
     const opened = openStoreFolder({
       disk: options.disk,
       folder: options.folder,
       partitions: options.partitions,
       segmentBytes: options.segmentBytes,
+      index: indexMemory,
       clock: options.clock,
       random: options.random,
       log: options.log,
@@ -128,8 +161,8 @@ export class EventStore extends EventReader {
         new Core({
           memoryBytesMax: options.memoryBytesMax ?? CORE_MEMORY_BYTES_MAX,
           partitions,
-          cacheBytes: options.cacheBytes ?? CACHE_BYTES,
-          pageBytes: INDEX_PAGE_BYTES,
+          cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
+          pageBytes: indexMemory.pageBytes,
           batchBytesMax: BATCH_BYTES_MAX,
           random: options.random,
         }),
@@ -162,6 +195,22 @@ export class EventStore extends EventReader {
     core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
     this.log.enter({ start: recovered.end, end: this.log.roomEnd });
     this.visibleStreams = core.exports.streamCount();
+    this.index = opened.index;
+    this.startIndex(`${options.folder}/index`);
+  }
+
+  /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
+  private startIndex(folder: string): void {
+    const { disk, schedules } = this.options;
+    const changed = (): void => {
+      if (this.pendingBatch() === 0) this.releaseWaiters();
+    };
+    if (disk === systemDisk && schedules !== false) {
+      const later = (work: () => void): void => this.slices.add(work);
+      this.index.start(new WorkerRunMaker(folder), later, changed);
+    } else {
+      this.index.start(new InlineRunMaker(disk, folder), (work) => work(), changed);
+    }
   }
 
   // ── append ──────────────────────────────────────────────────────────────────────────────────────
@@ -199,6 +248,13 @@ export class EventStore extends EventReader {
         case NEED_BLOCK:
           this.loadBlock();
           break;
+        case INDEX_BEHIND:
+          if (this.index.failureReason !== null) {
+            this.index.advance();
+            throw readOnly(`the index cannot be written: ${this.index.failureReason}`);
+          }
+          if (this.pendingBatch() > 0) this.scheduleCommit();
+          return false;
         case NO_ROOM:
           if (!this.makeRoom(core.exports.getNeededSize())) return false;
           break;
@@ -366,6 +422,7 @@ export class EventStore extends EventReader {
     const batch = this.flightBatch;
     this.flightBatch = 0;
     this.notify(batch, "durable");
+    this.index.advance();
     this.settleRoom();
     if (exports.getFillLength() > 0) this.scheduleCommit();
     else this.scheduleMark();
@@ -508,6 +565,7 @@ export class EventStore extends EventReader {
   close(): void {
     if (this.idleTimer !== null) clearTimeout(this.idleTimer);
     if (this.syncTimer !== null) clearTimeout(this.syncTimer);
+    this.index.close();
     this.log.close();
     this.unlock();
   }
@@ -534,8 +592,23 @@ export class EventStore extends EventReader {
     return this.core.exports.memoryUsed();
   }
 
-  cacheBytes(): number {
-    return this.core.exports.cacheBytes();
+  /** What the index and the cache take of memory and disk. */
+  memoryFigures(): MemoryFigures {
+    const { exports } = this.core;
+    return {
+      cacheBytes: exports.cacheBytes(),
+      cacheBytesMax: this.options.cacheBytes ?? CACHE_BYTES_DEFAULT,
+      indexMemoryBytesMax: this.options.indexMemoryBytes ?? INDEX_MEMORY_BYTES_DEFAULT,
+      memtableCount: exports.getMemtableCount(),
+      memtableBytes: exports.memtableBytes(),
+      filterBytes: exports.runsBytes(),
+      pageBytes: exports.pagesBytes(),
+      pageReads: exports.getPageReads(),
+      runCount: this.index.runCount,
+      diskBytes: this.index.diskBytes,
+      makerBytes: this.index.makerBytes,
+      failureReason: this.index.failureReason,
+    };
   }
 
   /** Bytes of frames in the log, headers and marks included. */

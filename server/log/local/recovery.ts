@@ -61,7 +61,7 @@ export interface RecoveryOptions {
   readonly core: Core;
   /** The folder `log`. */
   readonly folder: string;
-  readonly storeId: Uint8Array;
+  readonly segments: readonly SegmentFile[];
   /** Leaves every byte as it is: a torn tail is told, not cut. */
   readonly readOnly: boolean;
   /** Reads all of the log, what index runs cover too. */
@@ -73,8 +73,7 @@ export interface RecoveryOptions {
 
 /** Opens the log: fills the core's tables and mends a torn tail. Throws OpenError where synced data is damaged. */
 export function recover(options: RecoveryOptions): RecoveredLog {
-  const { core } = options;
-  const segments = listSegments(options);
+  const { core, segments } = options;
   const unread = options.readsAll ? 0 : coveredSegments(segments, core.exports.runsEnd());
   const progress = new Progress(options.log, segments.slice(unread));
   segments.forEach((segment, index) => {
@@ -129,7 +128,15 @@ function coveredSegments(segments: readonly SegmentFile[], runsEnd: number): num
   return index;
 }
 
-function listSegments(options: RecoveryOptions): SegmentFile[] {
+interface SegmentsOptions {
+  readonly disk: Disk;
+  readonly core: Core;
+  readonly folder: string;
+  readonly storeId: Uint8Array;
+}
+
+/** The log's segments, in order, their headers checked. Throws OpenError. */
+export function listSegments(options: SegmentsOptions): SegmentFile[] {
   const names = options.disk.list(options.folder).filter(isSegmentName);
   if (names.length === 0) throw new OpenError(`${options.folder}: the log holds no segment`);
   const segments = names.map((name) => openSegment(options, name));
@@ -140,7 +147,7 @@ function listSegments(options: RecoveryOptions): SegmentFile[] {
   return segments;
 }
 
-function openSegment(options: RecoveryOptions, name: string): SegmentFile {
+function openSegment(options: SegmentsOptions, name: string): SegmentFile {
   const path = `${options.folder}/${name}`;
   const file = options.disk.open(path, "read");
   try {
