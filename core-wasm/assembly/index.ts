@@ -32,6 +32,7 @@ import {
 import { globMatches as matches } from "./glob";
 import { timesInit } from "./times";
 import { buildCover as coverBuild } from "./run-build";
+import { mergePage, mergeRun } from "./run-merge";
 import {
   findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
   replayPosition, replayRecordedAt,
@@ -52,6 +53,7 @@ export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
   buildTimes,
 } from "./run-build";
+export { mergeEnd, mergeOpen, mergeOutput, mergeOutputPage, mergeOutputPages, mergeStep } from "./run-merge";
 
 /** The first call: memory's limit, partitions, the cache's and the batch's bytes, and the store's 16-byte secret. */
 export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, batchBytesMax: u32): void {
@@ -199,3 +201,5 @@ export function getReplayLastKind(): u32 { return replayLastKind; }
 export function buildCover(from: f64, endOffset: f64, crc: u32, span: u32, recordedAt: f64): void {
   coverBuild(<u64>from, <u64>endOffset, crc, span, <u64>recordedAt);
 }
+export function getMergeRun(): u32 { return mergeRun; }
+export function getMergePage(): u32 { return mergePage; }

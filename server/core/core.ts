@@ -175,6 +175,14 @@ export interface CoreExports {
   buildOutputPage(): number;
   buildOutputPages(): number;
   buildEnd(): void;
+  mergeOpen(runs: number): number;
+  mergeStep(): number;
+  mergeOutput(): number;
+  mergeOutputPage(): number;
+  mergeOutputPages(): number;
+  mergeEnd(): void;
+  getMergeRun(): number;
+  getMergePage(): number;
 }
 
 export interface CoreOptions {
@@ -187,6 +195,11 @@ export interface CoreOptions {
   readonly batchBytesMax: number;
   /** Fills its argument with random bytes. */
   readonly random: (target: Uint8Array) => void;
+  /**
+   * Reads a page or more of a run that is being merged into `target`, and returns how many bytes there were: for cores
+   * that merge.
+   */
+  readonly readRun?: (run: number, offset: number, target: Uint8Array) => number;
 }
 
 /** Bytes that a UUID takes. */
@@ -220,6 +233,11 @@ export class Core {
         },
         fillRandom: (address: number, size: number) => {
           options.random(this.memory.subarray(address, address + size));
+        },
+        readRun: (run: number, offset: number, address: number, size: number) => {
+          if (options.readRun === undefined) throw new CoreTrap("this core merges no runs");
+          const start = address >>> 0;
+          return options.readRun(run, offset, this.memory.subarray(start, start + size));
         },
       },
     });

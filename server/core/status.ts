@@ -12,6 +12,7 @@ export const ID_TWICE = -7;
 export const CORRUPT = -8;
 export const NEED_OUTPUT = -9;
 export const PAUSED = -10;
+export const MISFIT = -11;
 
 /** What replay stops with; core-wasm/assembly/replay.ts names the same numbers. */
 export const REPLAY_STOPPED = 0;
