@@ -42,6 +42,7 @@ import { frameHeadLength } from "./frame";
 import { globMatches as matches } from "./glob";
 import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
 import { buildCover as coverBuild } from "./run-build";
+import { mergePage, mergeRun } from "./run-merge";
 import {
   findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
   replayPosition, replayRecordedAt, replayResume, replaySpan,
@@ -65,6 +66,7 @@ export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
   buildTimes,
 } from "./run-build";
+export { mergeEnd, mergeOpen, mergeOutput, mergeOutputPage, mergeOutputPages, mergeStep } from "./run-merge";
 
 /** The first call: memory's limit, partitions, and the bytes of the cache, of index pages and of a batch. */
 export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, pageBytesMax: u32, batchBytesMax: u32): void {
@@ -258,3 +260,5 @@ export function getReplayLastKind(): u32 { return replayLastKind; }
 export function buildCover(from: f64, endOffset: f64, crc: u32, span: u32, recordedAt: f64): void {
   coverBuild(<u64>from, <u64>endOffset, crc, span, <u64>recordedAt);
 }
+export function getMergeRun(): u32 { return mergeRun; }
+export function getMergePage(): u32 { return mergePage; }

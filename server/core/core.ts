@@ -182,6 +182,9 @@ export interface CoreExports {
   getPageReads(): number;
   resumeIndex(): void;
 
+  replayCompare(): void;
+  digestClear(): void;
+  digestCompare(run: number): number;
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
   findClaims(address: number, size: number, offset: number): number;
@@ -212,6 +215,14 @@ export interface CoreExports {
   buildOutputPage(): number;
   buildOutputPages(): number;
   buildEnd(): void;
+  mergeOpen(runs: number): number;
+  mergeStep(): number;
+  mergeOutput(): number;
+  mergeOutputPage(): number;
+  mergeOutputPages(): number;
+  mergeEnd(): void;
+  getMergeRun(): number;
+  getMergePage(): number;
 }
 
 export interface CoreOptions {
@@ -226,6 +237,11 @@ export interface CoreOptions {
   readonly batchBytesMax: number;
   /** Fills its argument with random bytes. */
   readonly random: (target: Uint8Array) => void;
+  /**
+   * Reads a page or more of a run that is being merged into `target`, and returns how many bytes there were: for cores
+   * that merge.
+   */
+  readonly readRun?: (run: number, offset: number, target: Uint8Array) => number;
 }
 
 /** Where the core gets pages of index runs from, while a call of it waits. */
@@ -273,11 +289,17 @@ export class Core {
           options.random(this.memory.subarray(address, address + size));
         },
         readPages: (handle: number, page: number, count: number, address: number) => {
-          const target = this.memory.subarray(address, address + count * PAGE_BYTES);
-          (this.pages as PageSource).readPages(handle, page, target);
+          const start = address >>> 0;
+          const target = this.memory.subarray(start, start + count * PAGE_BYTES);
+          (this.pages as PageSource).readPages(handle >>> 0, page >>> 0, target);
         },
         pageDamaged: (handle: number, page: number) => {
-          (this.pages as PageSource).pageDamaged(handle, page);
+          (this.pages as PageSource).pageDamaged(handle >>> 0, page >>> 0);
+        },
+        readRun: (run: number, offset: number, address: number, size: number) => {
+          if (options.readRun === undefined) throw new CoreTrap("this core merges no runs");
+          const start = address >>> 0;
+          return options.readRun(run, offset, this.memory.subarray(start, start + size));
         },
       },
     });

@@ -82,12 +82,11 @@ export class RunIndex {
       this.madeEvents += job.to - job.from;
     }
     for (let merge = this.nextMerge(); merge !== null; merge = this.nextMerge()) {
-      this.work.merge(
-        merge.inputs.map(({ name }) => name),
-        merge.name,
-      );
+      const names = merge.inputs.map(({ name }) => name);
+      const work = this.work.merge(names, merge.name);
+      while (work.step() === null);
       this.finishMerge(merge.inputs, this.loaded(merge.name, merge.inputs));
-      this.work.remove(merge.inputs.map(({ name }) => name));
+      this.work.remove(names);
     }
   }
 

@@ -7,10 +7,10 @@
  */
 import { assert } from "../assert.ts";
 import { Core } from "../core/core.ts";
-import { DONE, NO_MEMORY, PAUSED } from "../core/status.ts";
-import { type Disk, type DiskFile, writeFully } from "../disk.ts";
+import { CORRUPT, DONE, MISFIT, NO_MEMORY, PAUSED } from "../core/status.ts";
+import { type Disk, type DiskFile, readFully, writeFully } from "../disk.ts";
 import { CORE_MEMORY_BYTES_MAX, KiB } from "../limits.ts";
-import { RUN_NEW_SUFFIX, RUN_PAGE_BYTES, runName } from "./run-file.ts";
+import { parseRunName, RUN_NEW_SUFFIX, RUN_PAGE_BYTES, runName } from "./run-file.ts";
 
 /**
  * What a run is built of. The rows of each kind may come in any number of chunks, cut between rows; their layout stands in
@@ -41,6 +41,18 @@ export interface RunBuild {
 /** Bytes of one row of each kind. */
 const BUILD_ROW_BYTES = { rows: 24, streams: 48, sequences: 16, times: 32 } as const;
 
+/** A run that was to be merged is damaged, or does not go on from the one before it. */
+export class RunInputError extends Error {
+  override name = "RunInputError";
+  /** The run's name. */
+  readonly run: string;
+
+  constructor(run: string, message: string) {
+    super(message);
+    this.run = run;
+  }
+}
+
 /** The core's other parts take as little as they can: here it only makes runs. */
 const IDLE_CORE_BYTES = 64 * KiB;
 
@@ -48,6 +60,8 @@ export class RunWork {
   private readonly disk: Disk;
   private readonly folder: string;
   readonly core: Core;
+  /** The runs that are being merged, open, oldest first. */
+  private inputs: readonly DiskFile[] = [];
 
   constructor(disk: Disk, folder: string) {
     this.disk = disk;
@@ -61,6 +75,7 @@ export class RunWork {
       random: () => {
         throw new Error("making runs needs nothing random");
       },
+      readRun: (run, offset, target) => readFully(this.inputs[run] as DiskFile, target, offset),
     });
   }
 
@@ -86,31 +101,75 @@ export class RunWork {
       counts.times,
       job.partitions,
     );
-    if (opened === NO_MEMORY) throw new Error(`there is no memory to build ${job.name}`);
+    if (opened === NO_MEMORY) throw noMemory(job.name);
     try {
       this.fill(job);
       exports.buildCover(job.from, job.endOffset, job.crc, job.span, job.recordedAt);
-      const file = new NewRun(this.disk, this.folder, job.name);
-      try {
-        let status: number;
-        do {
-          status = exports.buildStep();
-          file.write(
-            this.core,
-            exports.buildOutput(),
-            exports.buildOutputPage(),
-            exports.buildOutputPages(),
-          );
-        } while (status === PAUSED);
-        assert(status === DONE);
-        return file.finish();
-      } catch (error) {
-        file.abandon();
-        throw error;
-      }
+      return this.writeBuilt(new NewRun(this.disk, this.folder, job.name));
     } finally {
       exports.buildEnd();
     }
+  }
+
+  private writeBuilt(file: NewRun): number {
+    const { exports } = this.core;
+    try {
+      let status: number;
+      do {
+        status = exports.buildStep();
+        file.write(
+          this.core,
+          exports.buildOutput(),
+          exports.buildOutputPage(),
+          exports.buildOutputPages(),
+        );
+      } while (status === PAUSED);
+      assert(status === DONE);
+      return file.finish();
+    } catch (error) {
+      file.abandon();
+      throw error;
+    }
+  }
+
+  /**
+   * Begins to merge runs that follow one another, the oldest first, into one of the name `output`. One merge at a time;
+   * builds may run between its steps.
+   */
+  merge(inputs: readonly string[], output: string): RunMerge {
+    const first = parseRunName(inputs[0] ?? "");
+    const last = parseRunName(inputs.at(-1) ?? "");
+    assert(first !== null && last !== null && output === runName(first.from, last.to));
+    assert(this.inputs.length === 0);
+    const files: DiskFile[] = [];
+    this.inputs = files;
+    let file: NewRun | null = null;
+    try {
+      for (const name of inputs) files.push(this.disk.open(`${this.folder}/${name}`, "read"));
+      file = new NewRun(this.disk, this.folder, output);
+      const merge = new RunMerge(this.core, inputs, file, () => this.closeInputs());
+      merge.begin();
+      return merge;
+    } catch (error) {
+      file?.abandon();
+      this.core.exports.mergeEnd();
+      this.closeInputs();
+      throw error;
+    }
+  }
+
+  /** Removes runs that nobody reads any more; one that is gone is fine. */
+  remove(names: readonly string[]): void {
+    for (const name of names) {
+      const path = `${this.folder}/${name}`;
+      if (this.disk.exists(path)) this.disk.remove(path);
+    }
+    this.disk.syncFolder(this.folder);
+  }
+
+  private closeInputs(): void {
+    for (const file of this.inputs) closeQuietly(file);
+    this.inputs = [];
   }
 
   private fill(job: RunBuild): void {
@@ -139,12 +198,95 @@ function rowCount(chunks: readonly Uint8Array[], rowBytes: number): number {
   return bytes / rowBytes;
 }
 
+function noMemory(name: string): Error {
+  return new Error(`there is no memory to make ${name}`);
+}
+
+/** Closes a file in which nothing is left to be written. */
+function closeQuietly(file: DiskFile): void {
+  try {
+    file.close();
+  } catch {
+    // Whatever the system says, there is nothing to be done or lost.
+  }
+}
+
+/** A merge that is under way. */
+export class RunMerge {
+  private readonly core: Core;
+  private readonly inputs: readonly string[];
+  private readonly file: NewRun;
+  private readonly closeInputs: () => void;
+
+  constructor(core: Core, inputs: readonly string[], file: NewRun, closeInputs: () => void) {
+    this.core = core;
+    this.inputs = inputs;
+    this.file = file;
+    this.closeInputs = closeInputs;
+  }
+
+  /** Checks that the runs go together. Throws as `step` does; the caller ends what was begun. */
+  begin(): void {
+    this.check(this.core.exports.mergeOpen(this.inputs.length));
+  }
+
+  /**
+   * Writes at most one slice: null while there is more to do, the file's bytes when the run has its name. Throws
+   * RunInputError, or what the disk says; the merge is over then, and has left no file.
+   */
+  step(): number | null {
+    const { exports } = this.core;
+    try {
+      const status = exports.mergeStep();
+      this.check(status);
+      this.file.write(
+        this.core,
+        exports.mergeOutput(),
+        exports.mergeOutputPage(),
+        exports.mergeOutputPages(),
+      );
+      if (status === PAUSED) return null;
+      const bytes = this.file.finish();
+      this.end();
+      return bytes;
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
+  /** Gives the merge up. */
+  abandon(): void {
+    this.file.abandon();
+    this.end();
+  }
+
+  private check(status: number): void {
+    const { exports } = this.core;
+    const run = this.inputs[exports.getMergeRun()] as string;
+    if (status === NO_MEMORY) throw noMemory("a merged run");
+    if (status === CORRUPT) {
+      throw new RunInputError(run, `${run}: page ${exports.getMergePage()} is damaged`);
+    }
+    if (status === MISFIT) {
+      throw new RunInputError(run, `${run} does not go on from the run before it`);
+    }
+    assert(status === DONE || status === PAUSED);
+  }
+
+  private end(): void {
+    this.core.exports.mergeEnd();
+    this.closeInputs();
+  }
+}
+
 /** A run's file while it is written. */
 class NewRun {
   private readonly disk: Disk;
   private readonly folder: string;
   private readonly path: string;
   private readonly file: DiskFile;
+  private isClosed = false;
   private isRenamed = false;
   private bytes = 0;
 
@@ -170,6 +312,7 @@ class NewRun {
 
   /** Gives the file its name, durably; returns its bytes. */
   finish(): number {
+    this.isClosed = true;
     this.file.close();
     this.disk.rename(this.path + RUN_NEW_SUFFIX, this.path);
     this.isRenamed = true;
@@ -179,11 +322,7 @@ class NewRun {
 
   /** Leaves no file behind, as far as the disk lets it: what is left is a leftover that the next start removes. */
   abandon(): void {
-    try {
-      if (!this.isRenamed) this.file.close();
-    } catch {
-      // Whether it is open or not, it can be removed.
-    }
+    if (!this.isClosed) closeQuietly(this.file);
     try {
       this.disk.remove(this.isRenamed ? this.path : this.path + RUN_NEW_SUFFIX);
     } catch {
