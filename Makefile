@@ -75,5 +75,6 @@ dist/core.wasm: $(CORE_SOURCES) $(INSTALLED)
 		&& ! grep -q WARNING dist/asc.log || { cat dist/asc.log >&2; rm -f dist/core.new.wasm; exit 1; }
 	@mv dist/core.new.wasm $@
 
+# The worker is an entry point beside main.ts, by whose folder it is named.
 $(EXECUTABLE): $(SERVER_SOURCES) dist/core.wasm
-	@$(BUN) build $(COMPILE_FLAGS) --outfile=$@ server/main.ts >/dev/null
+	@$(BUN) build $(COMPILE_FLAGS) --outfile=$@ server/main.ts server/index/index-worker.ts >/dev/null

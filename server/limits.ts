@@ -98,6 +98,12 @@ export const MEMTABLES_MAX = 4;
 export const RUNS_MAX = 64;
 /** Runs of about one size that are merged into one. */
 export const MERGED_RUNS = 4;
+/** After each slice a merge leaves the disk to the log for as long as the slice took, at most this, milliseconds. */
+export const RUN_MERGE_PAUSE_MS_MAX = 50;
+/** Core memory of the worker that makes runs. Above: it is let go when the job is done. */
+export const RUN_CORE_BYTES_KEPT = 32 * MiB;
+/** A stop waits for the run that is being made, a slice of it at the most. Above: the next start removes its file. */
+export const RUN_MAKER_STOP_MS = 1_000;
 
 // ── the core ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -59,13 +59,16 @@ const IDLE_CORE_BYTES = 64 * KiB;
 export class RunWork {
   private readonly disk: Disk;
   private readonly folder: string;
+  private readonly isStopped: () => boolean;
   readonly core: Core;
   /** The runs that are being merged, open, oldest first. */
   private inputs: readonly DiskFile[] = [];
 
-  constructor(disk: Disk, folder: string) {
+  /** Where `isStopped` says so, what is under way is given up: the next slice throws. */
+  constructor(disk: Disk, folder: string, isStopped: () => boolean = () => false) {
     this.disk = disk;
     this.folder = folder;
+    this.isStopped = isStopped;
     this.core = new Core({
       memoryBytesMax: CORE_MEMORY_BYTES_MAX,
       partitions: 1,
@@ -116,6 +119,7 @@ export class RunWork {
     try {
       let status: number;
       do {
+        if (this.isStopped()) throw new Error("making runs was stopped");
         status = exports.buildStep();
         file.write(
           this.core,
