@@ -173,8 +173,16 @@ const REFUSED: [name: string, texts: string[], allowed: string][] = [
   ["http", ["http://localhost:9091"], HOST_PORT],
   ["partitions", ["0", "65537", "-1", "1.5", "1e3", "x", "", " 3", "99999999999999999999"], NUMBER],
   ["segment-bytes", ["65535", "63KiB", "2GiB", "64MB", "1.5MiB", "64 M", "-1", ""], SIZE],
-  ["index-memory", ["1MiB", "4GiB", "64MB"], "a size from 4 MiB to 3 GiB, in bytes"],
-  ["cache", ["0", "1023KiB", "3GiB"], "a size from 1 MiB to 2 GiB, in bytes"],
+  [
+    "index-memory",
+    ["1MiB", "4GiB", "64MB"],
+    "a size from 4 MiB to 3 GiB, in bytes or with KiB, MiB or GiB",
+  ],
+  [
+    "cache",
+    ["0", "1023KiB", "3GiB"],
+    "a size from 1 MiB to 2 GiB, in bytes or with KiB, MiB or GiB",
+  ],
   ["durability", ["FSYNC", "none", ""], "fsync or os"],
   ["strict", ["2"], SWITCH],
   ["allowed-hosts", ["a,,b", "a:80", "https://a", "a b", "*", "[::1"], HOSTS],

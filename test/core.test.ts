@@ -598,7 +598,7 @@ describe("the end of the log", () => {
 // ── memory ────────────────────────────────────────────────────────────────────────────────────────
 
 describe("memory at its limit", () => {
-  const MEMORY_BYTES = 40 * MiB;
+  const MEMORY_BYTES = 48 * MiB;
 
   test("appends are refused and leave no trace, reads go on, and the store opens again", async () => {
     const options = { memoryBytesMax: MEMORY_BYTES, segmentBytes: 64 * MiB };

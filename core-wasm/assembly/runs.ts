@@ -125,6 +125,11 @@ export function runBytes(run: usize): usize {
   return bytes + <usize>(load<u32>(run + RUN_ID_FENCES, 4) + load<u32>(run + RUN_HEAD_FENCES, 4)) * FENCE_SIZE;
 }
 
+/** Reads pages of a run's file past the cache, and checks them. */
+export function runReadPages(run: usize, page: u32, count: u32, out: usize): void {
+  pagesRead(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), page, count, out);
+}
+
 /** Loads one more piece of filters, fences and times; true when all is there. */
 export function runLoad(run: usize): bool {
   const part = load<u32>(run, RUN_LOADED_PART);

@@ -8,16 +8,22 @@
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import type { Disk } from "../disk.ts";
+import { OpenError } from "../errors.ts";
+import type { IndexMemory } from "./index-memory.ts";
 import { chooseMerge } from "./merge-policy.ts";
 import { runName } from "./run-file.ts";
 import type { RunMaker } from "./run-maker.ts";
-import { type OpenRun, RunSet } from "./run-set.ts";
+import { type OpenRun, RunSet, type Unfit } from "./run-set.ts";
 import { type RunBuild, RunWork } from "./run-work.ts";
 
 /** Rows of a memtable that are copied in one turn. */
 const ROWS_PER_TURN = 8_192;
 /** A run that could not be made is tried again after this. */
 const RETRY_MS = 1_000;
+/** No bound of a memtable: core memory is one. */
+const UNBOUNDED = 2 ** 32 - 1;
+/** What core-wasm/assembly/digest.ts compares, bit by bit. */
+const DIGESTS = ["event ids", "streams", "partitions", "positions", "order of streams"];
 const ROW_BYTES = 24;
 const STREAM_BYTES = 48;
 const SEQUENCE_BYTES = 16;
@@ -30,8 +36,8 @@ export interface RunIndexOptions {
   readonly folder: string;
   readonly storeId: Uint8Array;
   readonly partitions: number;
-  readonly readOnly: boolean;
-  readonly filterBytesMax: number;
+  readonly unfit: Unfit;
+  readonly memory: IndexMemory;
   /** Reads bytes of the log at an offset; returns how many there were. */
   readonly readLog: (offset: number, target: Uint8Array) => number;
   /** Takes one line for whoever runs the server. */
@@ -52,6 +58,9 @@ export class RunIndex {
   private isClosed = false;
   private failure: string | null = null;
   private failedAt = 0;
+  private isBounded = false;
+  /** Runs that were held against the log. */
+  private checkedRuns = 0;
   /** Events of the newest run: what one memtable holds. */
   private memtableEvents = 1;
   private readonly openedAt = performance.now();
@@ -61,15 +70,39 @@ export class RunIndex {
   /** Opens what the folder has, as far as it is fit. */
   constructor(options: RunIndexOptions) {
     this.options = options;
-    this.set = new RunSet(options);
+    this.set = new RunSet({ ...options, filterBytesMax: options.memory.filterBytes });
     this.set.openAll();
     options.core.exports.resumeIndex();
+    // What is only read is not written: its memtables take what they must.
+    if (options.unfit === "remove") this.boundMemtables(true);
   }
 
   // ── at a start ──────────────────────────────────────────────────────────────────────────────────
 
-  /** Makes runs of the sealed memtables, at once: while a start reads the log, which is durable as far as it is read. */
-  makeNow(): void {
+  /**
+   * Makes runs of the sealed memtables, at once: while a start reads the log, which is durable as far as it is read. A
+   * disk that does not take them must not keep the store from opening: memtables then grow until one is written.
+   */
+  makeAtStart(): void {
+    try {
+      this.makeNow();
+    } catch (error) {
+      if (!(error instanceof Error) || !("code" in error)) throw error;
+      this.failure = error.message;
+      this.failedAt = performance.now();
+      this.options.log(`index: a run cannot be made, and stays in memory: ${error.message}`);
+      this.boundMemtables(false);
+    }
+  }
+
+  private boundMemtables(isBounded: boolean): void {
+    const { core, memory } = this.options;
+    this.isBounded = isBounded;
+    if (isBounded) core.exports.limitMemtables(memory.memtableBytes, memory.memtableEvents);
+    else core.exports.limitMemtables(UNBOUNDED, UNBOUNDED);
+  }
+
+  private makeNow(): void {
     const { disk, core, folder } = this.options;
     const { exports } = core;
     disk.makeFolder(folder);
@@ -104,6 +137,38 @@ export class RunIndex {
     const run = this.set.openMade(name, replaced);
     while (!this.set.load(run));
     return run;
+  }
+
+  // ── verify ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** Holds the runs against the log, which is read from its beginning: the result is called where each run ends. */
+  startCheck(): () => void {
+    const { exports } = this.options.core;
+    exports.replayCompare();
+    return () => this.checkNext();
+  }
+
+  /** Checks the run that ends with the log; all are checked then. Throws OpenError. */
+  finishCheck(): void {
+    while (this.checkedRuns < this.set.runs.length) this.checkNext();
+  }
+
+  private checkNext(): void {
+    const { core, folder } = this.options;
+    const run = this.set.runs[this.checkedRuns] as OpenRun;
+    try {
+      this.set.checkPages(run);
+      const differs = core.exports.digestCompare(this.checkedRuns);
+      const kinds = DIGESTS.filter((_, bit) => (differs >> bit) & 1);
+      if (kinds.length > 0) {
+        throw new Error(`its ${kinds.join(", ")} are not what the log says from offset 0 on`);
+      }
+    } catch (error) {
+      if (!(error instanceof Error) || error.name === "CoreTrap") throw error;
+      throw new OpenError(`${folder}/${run.name}: ${error.message}`);
+    }
+    this.checkedRuns++;
+    core.exports.digestClear();
   }
 
   // ── while the server runs ───────────────────────────────────────────────────────────────────────
@@ -224,6 +289,7 @@ export class RunIndex {
     this.memtableEvents = run.header.to - run.header.from;
     this.set.use(this.set.runs.length, 0, run);
     exports.memtableDrop();
+    if (!this.isBounded) this.boundMemtables(true);
   }
 
   private finishMerge(inputs: readonly OpenRun[], run: OpenRun): void {
@@ -297,7 +363,9 @@ export class RunIndex {
     if (streams > 0) {
       const from = job.copiedStreams;
       job.streams.push(
-        copied(core, streams * STREAM_BYTES, (out) => exports.memtableStreamsTo(from, streams, out)),
+        copied(core, streams * STREAM_BYTES, (out) =>
+          exports.memtableStreamsTo(from, streams, out),
+        ),
       );
       job.copiedStreams += streams;
     }

@@ -9,7 +9,7 @@
 import { assert } from "../assert.ts";
 import { type Core, PAGE_BYTES, type PageSource } from "../core/core.ts";
 import { type Disk, type DiskFile, readFully } from "../disk.ts";
-import { StoreError } from "../errors.ts";
+import { OpenError, StoreError } from "../errors.ts";
 import { RUNS_MAX } from "../limits.ts";
 import { decodeRunHeader, parseRunName, RUN_NEW_SUFFIX, type RunHeader } from "./run-file.ts";
 
@@ -19,6 +19,8 @@ const WANTS_HEAD_FILTER = 2;
 /** Bytes of a block of a filter, and of a fence. */
 const FILTER_BLOCK_BYTES = 64;
 const FENCE_BYTES = 4;
+/** Pages that are checked at a time. */
+const CHECKED_PAGES = 256;
 /** A frame's head, of which a run knows where its last one lies. */
 const FRAME_HEAD_BYTES = 36;
 const FRAME_CRC_OFFSET = 32;
@@ -33,14 +35,19 @@ export interface OpenRun {
   readonly address: number;
 }
 
+/**
+ * What becomes of a run that is unfit: it is removed, and made again from the log; or it is left where it is, as every
+ * byte, and not used; or the store is not opened.
+ */
+export type Unfit = "remove" | "leave" | "refuse";
+
 export interface RunSetOptions {
   readonly disk: Disk;
   readonly core: Core;
   /** The folder `index`. */
   readonly folder: string;
   readonly storeId: Uint8Array;
-  /** Changes no byte: what is unfit is not used, and stays. */
-  readonly readOnly: boolean;
+  readonly unfit: Unfit;
   /** Bytes of memory for filters and fences. Above: the largest runs' filters are not kept. */
   readonly filterBytesMax: number;
   /** Reads bytes of the log at an offset; returns how many there were. */
@@ -71,7 +78,7 @@ export class RunSet implements PageSource {
 
   /** Opens the folder's runs as far as they are fit, and removes what is not used. */
   openAll(): void {
-    const { disk, core, folder, readOnly } = this.options;
+    const { disk, core, folder, unfit } = this.options;
     if (!disk.exists(folder)) return;
     const names = disk.list(folder);
     const unused = new Set(
@@ -100,13 +107,13 @@ export class RunSet implements PageSource {
       if (covers !== null && covers.to > end && !isUnfit) {
         this.options.log(`index: ${folder}/${name} is not used: no run leads up to it`);
       }
-      if (!readOnly) disk.remove(`${folder}/${name}`);
+      if (unfit === "remove") disk.remove(`${folder}/${name}`);
     }
-    if (unused.size > 0 && !readOnly) disk.syncFolder(folder);
+    if (unused.size > 0 && unfit === "remove") disk.syncFolder(folder);
   }
 
   private openAtStart(name: string, wants: number): OpenRun | null {
-    const { folder, log } = this.options;
+    const { folder, unfit, log } = this.options;
     try {
       const run = this.open(name, wants);
       try {
@@ -119,7 +126,8 @@ export class RunSet implements PageSource {
       }
     } catch (error) {
       if (!(error instanceof Error) || error.name === "CoreTrap") throw error;
-      log(`index: ${folder}/${name} is made again from the log: ${(error as Error).message}`);
+      if (unfit === "refuse") throw new OpenError(`${folder}/${name}: ${error.message}`);
+      log(`index: ${folder}/${name} is made again from the log: ${error.message}`);
       return null;
     }
   }
@@ -226,6 +234,20 @@ export class RunSet implements PageSource {
     }
   }
 
+  /** Reads every page of a run past the cache. Throws at a damaged one. */
+  checkPages(run: OpenRun): void {
+    const { core } = this.options;
+    const address = core.allocate(CHECKED_PAGES * PAGE_BYTES);
+    try {
+      for (let page = 1; page < run.header.pages; page += CHECKED_PAGES) {
+        const count = Math.min(CHECKED_PAGES, run.header.pages - page);
+        core.exports.runReadPages(run.address, page, count, address);
+      }
+    } finally {
+      core.exports.release(address, CHECKED_PAGES * PAGE_BYTES);
+    }
+  }
+
   private closeFile(handle: number): void {
     this.files.get(handle)?.file.close();
     this.files.delete(handle);
@@ -264,10 +286,10 @@ export class RunSet implements PageSource {
    * until then its other pages serve.
    */
   private damage(name: string, page: number): StoreError {
-    const { disk, folder, readOnly, log } = this.options;
+    const { disk, folder, unfit, log } = this.options;
     const path = `${folder}/${name}`;
     const place = `${path} at offset ${page * PAGE_BYTES}`;
-    if (!readOnly && !this.damaged.has(name)) {
+    if (unfit === "remove" && !this.damaged.has(name)) {
       this.damaged.add(name);
       log(`index: ${place} is damaged: the next start makes it again from the log`);
       try {

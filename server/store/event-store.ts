@@ -19,15 +19,15 @@ import {
 } from "../core/status.ts";
 import { type Disk, systemDisk } from "../disk.ts";
 import { StoreError } from "../errors.ts";
+import { divideIndexMemory } from "../index/index-memory.ts";
+import type { RunIndex } from "../index/run-index.ts";
+import { InlineRunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import {
   BATCH_BYTES_MAX,
   CACHE_BYTES_DEFAULT,
   CORE_MEMORY_BYTES_MAX,
   INDEX_MEMORY_BYTES_DEFAULT,
 } from "../limits.ts";
-import { divideIndexMemory } from "../index/index-memory.ts";
-import type { RunIndex } from "../index/run-index.ts";
-import { InlineRunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";

@@ -13,9 +13,9 @@ import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import { type Disk, writeFully, zeroFill } from "../disk.ts";
 import { OpenError } from "../errors.ts";
-import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PREPARE_SLICE_BYTES } from "../limits.ts";
 import type { IndexMemory } from "../index/index-memory.ts";
 import { RunIndex } from "../index/run-index.ts";
+import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PREPARE_SLICE_BYTES } from "../limits.ts";
 import { listSegments, type RecoveredLog, recover } from "../log/local/recovery.ts";
 import {
   encodeSegmentHeader,
@@ -45,8 +45,8 @@ export interface FolderOptions {
   readonly partitions: number | null;
   readonly segmentBytes: number;
   readonly index: IndexMemory;
-  /** Reads all of the log, what index runs cover too. */
-  readonly readsAll?: boolean;
+  /** Reads all of the log, and holds the index runs against it. */
+  readonly verifies?: boolean;
   readonly clock: () => number;
   readonly random: (target: Uint8Array) => void;
   readonly log: (line: string) => void;
@@ -146,26 +146,24 @@ function recoverLog(
     folder: `${options.folder}/${INDEX_NAME}`,
     storeId,
     partitions,
-    readOnly,
-    filterBytesMax: options.index.filterBytes,
+    unfit: options.verifies === true ? "refuse" : readOnly ? "leave" : "remove",
+    memory: options.index,
     readLog: (offset, target) => reader.read(offset, target),
     log,
   });
   try {
-    // What is only read is not written: its memtables take what they must.
-    if (!readOnly) {
-      core.exports.limitMemtables(options.index.memtableBytes, options.index.memtableEvents);
-    }
+    const check = options.verifies === true ? index.startCheck() : null;
     const recovered = recover({
       disk,
       core,
       folder: logFolder,
       segments,
       readOnly,
-      readsAll: options.readsAll ?? false,
-      full: () => index.makeNow(),
+      runEnd: check,
+      full: () => index.makeAtStart(),
       log,
     });
+    if (check !== null) index.finishCheck();
     index.tellMade();
     return { logFolder, recovered, index };
   } catch (error) {

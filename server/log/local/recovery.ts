@@ -18,6 +18,7 @@ import {
   REPLAY_MISFIT,
   REPLAY_NEEDS_MORE,
   REPLAY_NO_MEMORY,
+  REPLAY_RUN_END,
   REPLAY_STOPPED,
   REPLAY_UNKNOWN_KIND,
 } from "../../core/status.ts";
@@ -64,8 +65,8 @@ export interface RecoveryOptions {
   readonly segments: readonly SegmentFile[];
   /** Leaves every byte as it is: a torn tail is told, not cut. */
   readonly readOnly: boolean;
-  /** Reads all of the log, what index runs cover too. */
-  readonly readsAll: boolean;
+  /** Reads all of the log, what index runs cover too, and is called where each of them ends; null: reads the rest. */
+  readonly runEnd: (() => void) | null;
   /** The memtables are full: makes index runs of those that are sealed. */
   readonly full: () => void;
   readonly log: (line: string) => void;
@@ -74,7 +75,7 @@ export interface RecoveryOptions {
 /** Opens the log: fills the core's tables and mends a torn tail. Throws OpenError where synced data is damaged. */
 export function recover(options: RecoveryOptions): RecoveredLog {
   const { core, segments } = options;
-  const unread = options.readsAll ? 0 : coveredSegments(segments, core.exports.runsEnd());
+  const unread = options.runEnd !== null ? 0 : coveredSegments(segments, core.exports.runsEnd());
   const progress = new Progress(options.log, segments.slice(unread));
   segments.forEach((segment, index) => {
     if (index < unread) return;
@@ -175,7 +176,7 @@ function openSegment(options: SegmentsOptions, name: string): SegmentFile {
 
 /** Takes the segment's frames up to the first place that is no whole frame. */
 function replaySegment(
-  { core, full }: RecoveryOptions,
+  { core, full, runEnd }: RecoveryOptions,
   file: DiskFile,
   segment: SegmentFile,
   progress: Progress,
@@ -192,6 +193,10 @@ function replaySegment(
       if (status === REPLAY_STOPPED) return;
       if (status === REPLAY_FULL) {
         full();
+        continue;
+      }
+      if (status === REPLAY_RUN_END) {
+        runEnd?.();
         continue;
       }
       if (status === REPLAY_NEEDS_MORE) {
