@@ -79,12 +79,12 @@ function renderCell(cell: Cell | null): string {
 }
 
 /** Why there is no number, as a cell of a Markdown table. */
-function renderReason(missing: Missing): string {
+export function renderReason(missing: Missing): string {
   return missing.reason.replaceAll("|", "\\|").replaceAll("\n", " ");
 }
 
 /** A number with three digits or more, and thousands apart. */
-function renderNumber(value: number): string {
+export function renderNumber(value: number): string {
   return value >= 1000
     ? Math.round(value).toLocaleString("en-US")
     : value.toFixed(value < 10 ? 2 : 1);
