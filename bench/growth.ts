@@ -71,9 +71,9 @@ async function run(plan: Plan): Promise<number> {
     process.stderr.isTTY === true,
     (text) => void process.stderr.write(text),
   );
+  const results: StageResult[] = [];
   try {
     const startNs = Bun.nanoseconds();
-    const results: StageResult[] = [];
     await subject.start();
     for (const [index, stage] of plan.stages.entries()) {
       results.push(
@@ -95,6 +95,7 @@ async function run(plan: Plan): Promise<number> {
     console.error(`bench-growth: ${messageOf(error)} (${place})`);
     const lastLine = await subject.abandon();
     if (lastLine !== "") console.error(`the server's last line: ${lastLine}`);
+    if (results.length > 0) console.log(renderGrowthTable(results, growthRows(results)));
     return EXIT_FAILED;
   }
 }

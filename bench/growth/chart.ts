@@ -148,7 +148,7 @@ function logScale(values: readonly number[]): Scale {
 
 function formatTick(value: number): string {
   if (value >= 1e6) return `${value / 1e6} M`;
-  if (value >= 1e4) return `${value / 1e3} k`;
+  if (value >= 1e3) return `${value / 1e3} k`;
   return String(Number(value.toPrecision(3)));
 }
 

@@ -45,7 +45,7 @@ export function renderCurves(results: readonly StageResult[]): string {
       title: "Resident memory, MiB",
       scale: "linear",
       curves: [
-        curve("after the appends", mebibytes("residentBytes")),
+        curve("at the end", mebibytes("residentBytes")),
         curve("peak", mebibytes("peakBytes")),
       ],
     },
@@ -55,7 +55,7 @@ export function renderCurves(results: readonly StageResult[]): string {
       curves: [curve("log", logOverheadBytes), curve("index", indexBytesPerEvent)],
     },
     {
-      title: "Start to ready, and PING p99.9 during appends, ms",
+      title: "Start to ready, and PING p99.9, ms",
       scale: "log",
       curves: [
         curve("after SIGTERM", (result) => result.startAfterStopMs),

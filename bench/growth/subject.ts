@@ -53,13 +53,14 @@ export class Subject {
     await server.kill();
   }
 
-  /** Ends a server that may have failed already; the last line that it wrote. */
+  /** Ends a server that may have failed already; the last line that it wrote after it was ready, or nothing. */
   async abandon(): Promise<string> {
     const server = this.server ?? this.lastServer;
     if (server === null) return "";
     this.server = null;
     await server.stop();
-    return server.lastLine();
+    const line = server.lastLine();
+    return line === server.readyLine ? "" : line;
   }
 
   figures(): Promise<StoreFigures> {

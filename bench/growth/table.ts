@@ -1,7 +1,7 @@
 /**
  * The table of a growth run: a row for each thing measured, a column for each stage, and the verdict on its target.
  *
- * "The figure at 1 million" is the first stage's where a run is too short to be measured there.
+ * What is held against the figure at 1 million is held against the first stage's where a run ends at or below it.
  */
 import { Missing } from "../peers.ts";
 import { EVENT_NAME, PAYLOAD_BYTES, streamId } from "../requests.ts";
@@ -49,12 +49,10 @@ export const MIB = 1024 * 1024;
 /** An event's own bytes: payload, name and stream id. */
 const OWN_BYTES = PAYLOAD_BYTES + EVENT_NAME.length + streamId(0).length;
 
-/** The index of the stage that the others are compared with. */
+/** The index of the stage that the last one is compared with. */
 function baseIndex(results: readonly StageResult[]): number {
-  return Math.max(
-    0,
-    results.findIndex(({ stage }) => stage.events === 1e6),
-  );
+  const million = results.findIndex(({ stage }) => stage.events === 1e6);
+  return million < 0 || million === results.length - 1 ? 0 : million;
 }
 
 /** All rows, of one stage at least. */
