@@ -54,6 +54,12 @@ describe("a run", () => {
   const STAGES = ["200", "666", "2,000", "6,666", "20,000"];
   const EDGES_ONLY = /^(sequential|SCAN|ELOG|PING p99 of)/;
 
+  function readRows(when: string): string[] {
+    return ["ESVER", "ESCAN of 20 events", "EGET by random id"].map(
+      (read) => `${read}, ${when}: p50 / p99`,
+    );
+  }
+
   test("measures every row at its stages, writes table and curves, and removes its data", async () => {
     const run = start("20_000", "whole", "results");
     const [printed, errors, code] = await Promise.all([
@@ -94,11 +100,10 @@ describe("a run", () => {
       "appends 50×16, EVENT_ID given",
       "fill since the stage before, PING beside it",
       "processors that the load generator takes",
-      ...["as the fill left the caches", "pages cached", "page cache dropped"].flatMap((when) => [
-        `ESVER, ${when}: p50 / p99`,
-        `ESCAN of 20 events, ${when}: p50 / p99`,
-        `EGET by random id, ${when}: p50 / p99`,
-      ]),
+      ...readRows("as the fill left the caches"),
+      ...readRows("pages cached"),
+      "PING in their place: p50 / p99",
+      ...readRows("page cache dropped"),
       "4 KiB of the log's files, page cache dropped: p50 / p99",
       "resident memory",
       "peak since the last start",

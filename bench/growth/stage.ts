@@ -29,6 +29,8 @@ export interface StageResult {
   readonly memory: { readonly residentBytes: number; readonly peakBytes: number } | Missing;
   readonly asLeft: ReadLatencies;
   readonly cached: ReadLatencies;
+  /** PING in place of a read, while pages are cached. */
+  readonly roundTrip: Latency;
   readonly cold: ReadLatencies;
   readonly coldPage: Latency | Missing;
   readonly startAfterStopMs: number;
@@ -70,7 +72,7 @@ export async function runStage(
 
   tell("reads");
   const watched = { stage: index, streams: stage.watched, otherStreams: source.streamCount };
-  const { asLeft, cached } = await readWarm(subject.port, watched);
+  const { asLeft, cached, roundTrip } = await readWarm(subject.port, watched);
 
   tell("restart after SIGTERM");
   await subject.stop();
@@ -114,6 +116,7 @@ export async function runStage(
     memory,
     asLeft,
     cached,
+    roundTrip,
     cold,
     coldPage,
     startAfterStopMs,

@@ -112,6 +112,7 @@ export function growthRows(results: readonly StageResult[]): GrowthRow[] {
     row("  processors that the load generator takes", "1", (r) => [r.fill.clientShare]),
     ...reads("asLeft", "as the fill left the caches"),
     ...reads("cached", "pages cached"),
+    row("PING in their place: p50 / p99", "µs", (r) => latencyCell(r.roundTrip)),
     ...reads("cold", "page cache dropped"),
     row("4 KiB of the log's files, page cache dropped: p50 / p99", "µs", (r) =>
       latencyCell(r.coldPage),
