@@ -8,7 +8,13 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { parseArgs } from "node:util";
 import {
+  CACHE_BYTES_DEFAULT,
+  CACHE_BYTES_MAX,
+  CACHE_BYTES_MIN,
   GiB,
+  INDEX_MEMORY_BYTES_DEFAULT,
+  INDEX_MEMORY_BYTES_MAX,
+  INDEX_MEMORY_BYTES_MIN,
   KiB,
   MiB,
   PARTITIONS_DEFAULT,
@@ -34,6 +40,8 @@ export interface Settings {
   /** Null where it was not given: a new store gets `PARTITIONS_DEFAULT`, an existing one keeps its own. */
   readonly partitions: number | null;
   readonly segmentBytes: number;
+  readonly indexMemoryBytes: number;
+  readonly cacheBytes: number;
   readonly durability: "fsync" | "os";
   readonly strict: boolean;
   /** Host names, lower case and without a port, that a Host header may carry beside loopback. */
@@ -66,6 +74,8 @@ export async function readSettings(
     http: value(TABLE.http),
     partitions: value(TABLE.partitions),
     segmentBytes: value(TABLE.segmentBytes),
+    indexMemoryBytes: value(TABLE.indexMemoryBytes),
+    cacheBytes: value(TABLE.cacheBytes),
     durability: value(TABLE.durability),
     strict: value(TABLE.strict),
     allowedHosts: value(TABLE.allowedHosts),
@@ -194,15 +204,26 @@ const TABLE = {
     parse: (text) => within(1, PARTITIONS_MAX, wholeNumber(text)),
     textOfToml: textOfNumber,
   }),
-  segmentBytes: setting<number>({
+  segmentBytes: size({
     name: "segment-bytes",
-    placeholder: "SIZE",
     initial: SEGMENT_BYTES_DEFAULT,
-    initialText: formatSize(SEGMENT_BYTES_DEFAULT),
-    allowed: `a size from ${formatSize(SEGMENT_BYTES_MIN)} to ${formatSize(SEGMENT_BYTES_MAX)}, in bytes or with KiB, MiB or GiB`,
+    least: SEGMENT_BYTES_MIN,
+    most: SEGMENT_BYTES_MAX,
     help: "size of one file of the log; a larger transaction gets a file of its own",
-    parse: (text) => within(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX, parseSize(text)),
-    textOfToml: textOfNumber,
+  }),
+  indexMemoryBytes: size({
+    name: "index-memory",
+    initial: INDEX_MEMORY_BYTES_DEFAULT,
+    least: INDEX_MEMORY_BYTES_MIN,
+    most: INDEX_MEMORY_BYTES_MAX,
+    help: "memory for the newest part of the index, its filters and its pages",
+  }),
+  cacheBytes: size({
+    name: "cache",
+    initial: CACHE_BYTES_DEFAULT,
+    least: CACHE_BYTES_MIN,
+    most: CACHE_BYTES_MAX,
+    help: "memory for blocks of the log that were read or written lately",
   }),
   durability: setting<"fsync" | "os">({
     name: "durability",
@@ -243,6 +264,31 @@ type Described<Value> = Omit<Setting<Value>, "environment" | "isSwitch" | "textO
 function setting<Value>(described: Described<Value>): Setting<Value> {
   const environment = `CAIRN_${described.name.replaceAll("-", "_").toUpperCase()}`;
   return { isSwitch: false, textOfToml: () => undefined, ...described, environment };
+}
+
+function size({
+  name,
+  initial,
+  least,
+  most,
+  help,
+}: {
+  readonly name: string;
+  readonly initial: number;
+  readonly least: number;
+  readonly most: number;
+  readonly help: string;
+}): Setting<number> {
+  return setting<number>({
+    name,
+    placeholder: "SIZE",
+    initial,
+    initialText: formatSize(initial),
+    allowed: `a size from ${formatSize(least)} to ${formatSize(most)}, in bytes or with KiB, MiB or GiB`,
+    help,
+    parse: (text) => within(least, most, parseSize(text)),
+    textOfToml: textOfNumber,
+  });
 }
 
 function toggle(name: string, help: string): Setting<boolean> {

@@ -104,12 +104,36 @@ export const BATCH_BYTES_MAX = 32 * MiB;
 /** A file beside the log (a prepared segment) is written in slices of this size, each synced. */
 export const PREPARE_SLICE_BYTES = 1 * MiB;
 
+// ── the index ───────────────────────────────────────────────────────────────────────────────────────
+
+/** Memory that `--index-memory` takes; index-memory.ts divides it. Outside: refused at the start, exit 2. */
+export const INDEX_MEMORY_BYTES_MIN = 4 * MiB;
+export const INDEX_MEMORY_BYTES_MAX = 3 * GiB;
+export const INDEX_MEMORY_BYTES_DEFAULT = 256 * MiB;
+/** A memtable. Above: it becomes a run. A run is built in a few times as much memory of the worker. */
+export const MEMTABLE_BYTES_MIN = 256 * KiB;
+export const MEMTABLE_BYTES_MAX = 64 * MiB;
+/** Memtables at a time: the one that takes appends, and full ones whose runs are not written. Above: appends wait. */
+export const MEMTABLES_MAX = 4;
+/** Runs at a time, which merging keeps far fewer. Above: appends wait until some are merged. */
+export const RUNS_MAX = 64;
+/** Runs of about one size that are merged into one. */
+export const MERGED_RUNS = 4;
+/** After each slice a merge leaves the disk to the log for as long as the slice took, at most this, milliseconds. */
+export const RUN_MERGE_PAUSE_MS_MAX = 50;
+/** Core memory of the worker that makes runs. Above: it is let go when the job is done. */
+export const RUN_CORE_BYTES_KEPT = 32 * MiB;
+/** A stop waits for the run that is being made, a slice of it at the most. Above: the next start removes its file. */
+export const RUN_MAKER_STOP_MS = 1_000;
+
 // ── the core ──────────────────────────────────────────────────────────────────────────────────────
 
 /** Linear memory of the core: 4 GiB less a page. Above: appends are READONLY. */
 export const CORE_MEMORY_BYTES_MAX = 4 * GiB - 64 * KiB;
-/** Blocks of the log kept in memory. Above: the one not used lately makes room. */
-export const CACHE_BYTES = 64 * MiB;
+/** Blocks of the log kept in memory (`--cache`). Above: the one not used lately makes room. */
+export const CACHE_BYTES_MIN = 1 * MiB;
+export const CACHE_BYTES_MAX = 2 * GiB;
+export const CACHE_BYTES_DEFAULT = 64 * MiB;
 
 assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX <= ARGUMENT_BYTES_MAX);

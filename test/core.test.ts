@@ -10,7 +10,7 @@ import { describe, expect, test } from "vitest";
 import { Core, OutputArea, UUID_BYTES } from "../server/core/core.ts";
 import { Encoding } from "../server/core/encoding.ts";
 import { StoreError } from "../server/errors.ts";
-import { CACHE_BYTES, KiB, MiB } from "../server/limits.ts";
+import { CACHE_BYTES_DEFAULT, KiB, MiB } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";
 import { Random } from "./support/random.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
@@ -35,6 +35,7 @@ function makeCore(): Core {
     memoryBytesMax: CORE_BYTES,
     partitions: 4,
     cacheBytes: 64 * KiB,
+    pageBytes: 64 * KiB,
     batchBytesMax: MiB,
     random: (target) => new Random(SEED).fill(target),
   });
@@ -309,7 +310,7 @@ function open(options: OpenOptions = {}): { store: EventStore; disk: SimulatedDi
     log: options.log ?? (() => undefined),
     syncPlace: "loop",
     schedules: false,
-    cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+    cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
     ...(options.memoryBytesMax !== undefined && { memoryBytesMax: options.memoryBytesMax }),
   });
   return { store, disk };
@@ -449,7 +450,7 @@ test("half a million events in many streams: every table and directory grows, an
 
 describe("reads through a cache", () => {
   /** One block, two, and all. */
-  const CACHES = [1, 140_000, CACHE_BYTES];
+  const CACHES = [1, 140_000, CACHE_BYTES_DEFAULT];
   /** Sizes that put frames inside a block, over a block's end, over several blocks and beyond a segment. */
   const SIZES = [0, 1, 100, 1_000, 20_000, 65_400, 65_536, 70_000, 200_000, 1_500_000];
 
@@ -473,7 +474,7 @@ describe("reads through a cache", () => {
           throw new Error(`seed ${SEED}: position ${position} is wrong with ${cacheBytes} bytes`);
         }
       }
-      expect(opened.cacheBytes()).toBeLessThanOrEqual(Math.max(cacheBytes, 65 * KiB));
+      expect(opened.memoryFigures().cacheBytes).toBeLessThanOrEqual(Math.max(cacheBytes, 65 * KiB));
     }
   });
 
@@ -598,7 +599,7 @@ describe("the end of the log", () => {
 // ── memory ────────────────────────────────────────────────────────────────────────────────────────
 
 describe("memory at its limit", () => {
-  const MEMORY_BYTES = 40 * MiB;
+  const MEMORY_BYTES = 48 * MiB;
 
   test("appends are refused and leave no trace, reads go on, and the store opens again", async () => {
     const options = { memoryBytesMax: MEMORY_BYTES, segmentBytes: 64 * MiB };

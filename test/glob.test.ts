@@ -58,6 +58,7 @@ const core = new Core({
   memoryBytesMax: 16 * MiB,
   partitions: 1,
   cacheBytes: 64 * KiB,
+  pageBytes: 64 * KiB,
   batchBytesMax: MiB,
   random: () => undefined,
 });

@@ -489,6 +489,7 @@ const STORE = {
   logBytes: () => 2_000_000,
   segmentCount: () => 1,
   subscriptions: { count: 4, behindCount: 1, waitingCount: 2 },
+  memoryFigures: () => ({ memtableBytes: 100, filterBytes: 20, pageBytes: 3, runCount: 7 }),
 };
 
 function newServer(): ServerInfo {

@@ -54,7 +54,7 @@ test("40 that never read hold a bounded number of bytes while 24 MiB are appende
   await until(() => store.subscriptions.behindCount === READERS, "none of them is live");
   expect(heldMost).toBeLessThan(READERS * (PUSH_UNSENT_BYTES + 2 * PUSH_BYTES));
   // The cache of blocks may have grown with the log, up to its own bound; subscribers add next to nothing.
-  expect(store.memoryBytes() - coreBytes - store.cacheBytes()).toBeLessThan(12 * MiB);
+  expect(store.memoryBytes() - coreBytes - store.core.exports.cacheBytes()).toBeLessThan(12 * MiB);
 
   const last = Number(await writer.value("EPOS"));
   const reader = readers[0] as RawClient;

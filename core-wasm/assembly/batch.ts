@@ -29,8 +29,10 @@ let flightCapacity: usize = 0;
 
 /** Log offset of the next frame. */
 export let logOffset: u64 = 0;
-/** CRC of the frame before it. */
+/** CRC of the frame before it, where that ends, and the bytes that it takes. */
 export let previousCrc: u32 = 0;
+export let previousEnd: u64 = 0;
+export let previousSpan: u32 = 0;
 /** What readers may see ends here: synced, or, with `--durability os`, written. */
 export let durableOffset: u64 = 0;
 /** Positions below it may be seen. */
@@ -68,10 +70,11 @@ export function fillHeadSize(): usize {
 }
 
 /** Takes the end of the log as recovery found it, all of it durable. */
-export function batchResume(offset: u64, crc: u32, position: u64, recordedAt: u64): void {
+export function batchResume(offset: u64, crc: u32, span: u32, position: u64, recordedAt: u64): void {
   assert(fillLength == 0 && flightLength == 0);
-  logOffset = durableOffset = syncedOffset = offset;
+  logOffset = durableOffset = syncedOffset = previousEnd = offset;
   previousCrc = crc;
+  previousSpan = span;
   nextPosition = durablePosition = position;
   lastRecordedAt = recordedAt;
 }
@@ -124,6 +127,8 @@ export function batchAdd(length: usize, crc: u32, events: u32, recordedAt: u64):
   assert(fillLength <= fillCapacity);
   logOffset += span;
   previousCrc = crc;
+  previousEnd = logOffset;
+  previousSpan = <u32>span;
   nextPosition += events;
   lastRecordedAt = recordedAt;
 }

@@ -2,12 +2,12 @@
 // what is missing; a frame's checksum is verified the first time it is met in a loaded block. Frames that reach
 // over a block's end are loaded alone into a scratch area.
 //
-//   slot      0 block number u64 │ 8 loaded bytes u32 │ 12 used since the hand passed u32 │ 16 block ptr u32 │ 20 –
-//   block     64 KiB of the log
-//   verified  1 KiB for each slot: a bit for each multiple of 8 at which a checked frame begins
-//
-// Replacement is CLOCK (Corbató, 1968): a hand passes over the slots and takes the first that was not used since.
+//   block     64 KiB of the log, found by its number in a clock (clock.ts)
+//   verified  1 KiB for each slot of the clock: a bit for each multiple of 8 at which a checked frame begins
 import { allocate, areaSize, release } from "./memory";
+import {
+  CLOCK_SIZE, SLOT_AREA, SLOT_LOADED, SLOT_NUMBER, SLOT_USED, clockCount, clockFind, clockInit, clockTake, slotIndex,
+} from "./clock";
 import { FRAME_HEAD_SIZE, FRAME_LENGTH, frameHeadLength, frameIsWhole } from "./frame";
 import { batchFrame, durableOffset, flightFrames, flightLength } from "./batch";
 import { viewClear } from "./event";
@@ -16,20 +16,9 @@ import { CORRUPT, DONE, NEED_BLOCK, NO_MEMORY } from "./status";
 export const BLOCK_SIZE: usize = 65536;
 const BLOCK_SHIFT: u64 = 16;
 const VERIFIED_SIZE: usize = BLOCK_SIZE / 8 / 8;
-const SLOT_SIZE: usize = 24;
-const SLOT_NUMBER: usize = 0;
-const SLOT_LOADED: usize = 8;
-const SLOT_USED: usize = 12;
-const SLOT_BLOCK: usize = 16;
 
-let slots: usize = 0;
+const clock: usize = memory.data(32, 8);
 let verified: usize = 0;
-let slotMax: u32 = 0;
-let slotCount: u32 = 0;
-let hand: u32 = 0;
-/** Open addressing from block number to slot index + 1; at most half full. */
-let index: usize = 0;
-let indexMask: u32 = 0;
 
 let scratch: usize = 0;
 let scratchCapacity: usize = 0;
@@ -41,26 +30,21 @@ let scratchVerified: bool = false;
 export let missedOffset: u64 = 0;
 export let missedSize: usize = 0;
 export let missedPtr: usize = 0;
-let missedSlot: i32 = -1;
-
-let lastSlot: usize = 0;
+/** The slot that it is loaded into, or 0 for the scratch area. */
+let missedSlot: usize = 0;
 
 /** Bounds the cache to `bytes`; one block at least. */
 export function cacheInit(bytes: usize): void {
-  slotMax = max<u32>(1, <u32>(bytes / (BLOCK_SIZE + VERIFIED_SIZE)));
-  slots = allocate(<usize>slotMax * SLOT_SIZE);
-  let capacity: u32 = 4;
-  while (capacity < slotMax * 2) capacity <<= 1;
-  index = allocate(capacity * sizeof<u32>());
+  assert(CLOCK_SIZE <= 32);
+  const slotMax = max<u32>(1, <u32>(bytes / (BLOCK_SIZE + VERIFIED_SIZE)));
+  clockInit(clock, slotMax, BLOCK_SIZE);
   verified = allocate(<usize>slotMax * VERIFIED_SIZE);
-  assert(slots != 0 && index != 0 && verified != 0);
-  memory.fill(index, 0, capacity * sizeof<u32>());
-  indexMask = capacity - 1;
+  assert(verified != 0);
 }
 
 /** Bytes of blocks held. */
 export function cacheBytes(): usize {
-  return <usize>slotCount * (BLOCK_SIZE + VERIFIED_SIZE);
+  return <usize>clockCount(clock) * (BLOCK_SIZE + VERIFIED_SIZE);
 }
 
 /** A checked frame, in `foundFrame` after DONE. */
@@ -77,14 +61,14 @@ export function frameAt(offset: u64): i32 {
   }
   if (offset == scratchOffset) return frameInScratch();
   const number = offset >> BLOCK_SHIFT;
-  const slot = slotOf(number);
-  if (slot == 0) return missBlock(number, 0, -1);
+  const slot = clockFind(clock, number);
+  if (slot == 0) return missBlock(number, 0, 0);
   store<u32>(slot, 1, SLOT_USED);
   const inBlock = <usize>(offset & (BLOCK_SIZE - 1));
   const loaded: usize = load<u32>(slot, SLOT_LOADED);
-  const block: usize = load<u32>(slot, SLOT_BLOCK);
+  const block: usize = load<u32>(slot, SLOT_AREA);
   const frame = block + inBlock;
-  const byte = verified + ((slot - slots) / SLOT_SIZE) * VERIFIED_SIZE + (inBlock >> 6);
+  const byte = verified + <usize>slotIndex(clock, slot) * VERIFIED_SIZE + (inBlock >> 6);
   const bit: u32 = 1 << (<u32>(inBlock >> 3) & 7);
   if (<u32>load<u8>(byte) & bit) {
     foundFrame = frame;
@@ -107,19 +91,16 @@ function missRest(slot: usize, offset: u64, loaded: usize): i32 {
   const number = load<u64>(slot, SLOT_NUMBER);
   const available = min<u64>(durableOffset - (number << BLOCK_SHIFT), BLOCK_SIZE);
   if (<u64>loaded >= available) return corrupt(offset);
-  return missBlock(number, loaded, <i32>((slot - slots) / SLOT_SIZE));
+  return missBlock(number, loaded, slot);
 }
 
-function missBlock(number: u64, loaded: usize, slotIndex: i32): i32 {
-  if (slotIndex < 0) {
-    slotIndex = takeSlot(number);
-    if (slotIndex < 0) return NO_MEMORY;
-  }
-  const slot = slots + <usize>slotIndex * SLOT_SIZE;
-  missedSlot = slotIndex;
+function missBlock(number: u64, loaded: usize, slot: usize): i32 {
+  if (slot == 0) slot = takeSlot(number);
+  if (slot == 0) return NO_MEMORY;
+  missedSlot = slot;
   missedOffset = (number << BLOCK_SHIFT) + loaded;
   missedSize = <usize>(min<u64>(durableOffset - (number << BLOCK_SHIFT), BLOCK_SIZE) - loaded);
-  missedPtr = <usize>load<u32>(slot, SLOT_BLOCK) + loaded;
+  missedPtr = <usize>load<u32>(slot, SLOT_AREA) + loaded;
   return NEED_BLOCK;
 }
 
@@ -133,7 +114,7 @@ function missScratch(offset: u64, size: usize): i32 {
     scratchCapacity = capacity;
   }
   viewClear();
-  missedSlot = -1;
+  missedSlot = 0;
   scratchOffset = offset;
   scratchLoaded = 0;
   scratchVerified = false;
@@ -167,13 +148,12 @@ function corrupt(offset: u64): i32 {
 
 /** The shell has read `size` bytes to `missedPtr`; fewer than asked for where the file ends. */
 export function cacheLoaded(size: usize): void {
-  if (missedSlot < 0) {
+  if (missedSlot == 0) {
     scratchLoaded = size;
     return;
   }
-  const slot = slots + <usize>missedSlot * SLOT_SIZE;
-  const loaded = load<u32>(slot, SLOT_LOADED) + <u32>size;
-  store<u32>(slot, loaded, SLOT_LOADED);
+  const loaded = load<u32>(missedSlot, SLOT_LOADED) + <u32>size;
+  store<u32>(missedSlot, loaded, SLOT_LOADED);
   assert(<usize>loaded <= BLOCK_SIZE);
 }
 
@@ -189,16 +169,13 @@ export function cacheFlight(): void {
     const number = offset >> BLOCK_SHIFT;
     const inBlock = <usize>(offset & (BLOCK_SIZE - 1));
     const size = <usize>min<u64>(end - offset, BLOCK_SIZE - inBlock);
-    let slot = slotOf(number);
+    let slot = clockFind(clock, number);
     if (slot == 0 && inBlock == 0) {
-      const taken = takeSlot(number);
-      if (taken >= 0) {
-        slot = slots + <usize>taken * SLOT_SIZE;
-        store<u32>(slot, 0, SLOT_USED); // the first to make room, unless somebody reads it
-      }
+      slot = takeSlot(number);
+      if (slot != 0) store<u32>(slot, 0, SLOT_USED); // the first to make room, unless somebody reads it
     }
     if (slot != 0 && <usize>load<u32>(slot, SLOT_LOADED) == inBlock) {
-      memory.copy(<usize>load<u32>(slot, SLOT_BLOCK) + inBlock, ptr, size);
+      memory.copy(<usize>load<u32>(slot, SLOT_AREA) + inBlock, ptr, size);
       store<u32>(slot, <u32>(inBlock + size), SLOT_LOADED);
     }
     ptr += size;
@@ -206,85 +183,11 @@ export function cacheFlight(): void {
   }
 }
 
-@inline function home(number: u64): u32 {
-  return <u32>((number * 0x9e3779b97f4a7c15) >> 32) & indexMask;
-}
-
-function slotOf(number: u64): usize {
-  if (lastSlot != 0 && load<u64>(lastSlot, SLOT_NUMBER) == number) return lastSlot;
-  let at = home(number);
-  while (true) {
-    const found = load<u32>(index + (at << 2));
-    if (found == 0) return 0;
-    const slot = slots + <usize>(found - 1) * SLOT_SIZE;
-    if (load<u64>(slot, SLOT_NUMBER) == number) {
-      lastSlot = slot;
-      return slot;
-    }
-    at = (at + 1) & indexMask;
-  }
-}
-
-/** A slot for a block: a new one while there may be more, else the next that was not used lately. */
-function takeSlot(number: u64): i32 {
-  let taken: i32 = -1;
-  if (slotCount < slotMax) {
-    const block = allocate(BLOCK_SIZE);
-    if (block != 0) {
-      const slot = slots + <usize>slotCount * SLOT_SIZE;
-      store<u32>(slot, <u32>block, SLOT_BLOCK);
-      taken = <i32>slotCount;
-      slotCount++;
-    } else if (slotCount == 0) {
-      return -1;
-    }
-  }
-  if (taken < 0) {
-    while (true) {
-      const slot = slots + <usize>hand * SLOT_SIZE;
-      const at = hand;
-      hand = hand + 1 == slotCount ? 0 : hand + 1;
-      if (load<u32>(slot, SLOT_USED) == 0) {
-        taken = <i32>at;
-        unlink(load<u64>(slot, SLOT_NUMBER));
-        break;
-      }
-      store<u32>(slot, 0, SLOT_USED);
-    }
-  }
+/** A slot for a block that has none, or 0 where memory is refused. */
+function takeSlot(number: u64): usize {
+  const slot = clockTake(clock, number);
+  if (slot == 0) return 0;
   viewClear();
-  lastSlot = 0;
-  const slot = slots + <usize>taken * SLOT_SIZE;
-  store<u64>(slot, number, SLOT_NUMBER);
-  store<u32>(slot, 0, SLOT_LOADED);
-  store<u32>(slot, 1, SLOT_USED);
-  memory.fill(verified + <usize>taken * VERIFIED_SIZE, 0, VERIFIED_SIZE);
-  let at = home(number);
-  while (load<u32>(index + (at << 2)) != 0) at = (at + 1) & indexMask;
-  store<u32>(index + (at << 2), <u32>taken + 1);
-  return taken;
-}
-
-/** Takes a block number out of the index and closes the gap (Knuth 6.4, algorithm R). */
-function unlink(number: u64): void {
-  let at = home(number);
-  while (load<u64>(slots + <usize>(load<u32>(index + (at << 2)) - 1) * SLOT_SIZE, SLOT_NUMBER) != number) {
-    at = (at + 1) & indexMask;
-  }
-  let gap = at;
-  while (true) {
-    store<u32>(index + (gap << 2), 0);
-    let next = gap;
-    while (true) {
-      next = (next + 1) & indexMask;
-      const found = load<u32>(index + (next << 2));
-      if (found == 0) return;
-      const wanted = home(load<u64>(slots + <usize>(found - 1) * SLOT_SIZE, SLOT_NUMBER));
-      if (((next - wanted) & indexMask) >= ((next - gap) & indexMask)) {
-        store<u32>(index + (gap << 2), found);
-        gap = next;
-        break;
-      }
-    }
-  }
+  memory.fill(verified + <usize>slotIndex(clock, slot) * VERIFIED_SIZE, 0, VERIFIED_SIZE);
+  return slot;
 }

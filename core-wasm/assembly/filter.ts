@@ -10,7 +10,7 @@ import {
   defaultKey, viewExplicitKey, viewHash, viewName, viewNameSize, viewRecordedAt, viewStream, viewStreamSize, viewTimestamp,
 } from "./event";
 import { globMatches } from "./glob";
-import { partitionOf, streamHash, streamKey } from "./tables";
+import { partitionOf } from "./memtable";
 import { partitionHash, uuidEquals } from "./uuid";
 
 const PART_MATCH: u32 = 1;
@@ -99,13 +99,12 @@ export function filterAdmitsPartition(partition: u32): bool {
   return (parts & PART_KEY) == 0 || partitionOf(keyHash) == partition;
 }
 
-/** Whether events of this stream may match. */
-export function filterAdmitsStream(entry: usize, stream: usize, size: usize): bool {
-  const hash16 = streamHash(entry);
+/** Whether events of this stream, which has this explicit key (0: its default), may match. */
+export function filterAdmitsStream(hash16: u32, explicitKey: usize, stream: usize, size: usize): bool {
   if (!filterAdmitsPartition(partitionOf(hash16))) return false;
   if (parts & PART_KEY) {
     if (hash16 != keyHash) return false;
-    if (!uuidEquals(streamKey(entry) != 0 ? streamKey(entry) : defaultKey(stream, size), key)) return false;
+    if (!uuidEquals(explicitKey != 0 ? explicitKey : defaultKey(stream, size), key)) return false;
   }
   return (parts & PART_MATCH) == 0 || globMatches(pattern, patternSize, stream, size);
 }

@@ -51,6 +51,10 @@ const U48_MASK: u64 = 0xffffffffffff;
   return load<u64>(frame, FRAME_POSITION) & U48_MASK;
 }
 
+@inline export function frameCount(frame: usize): u32 {
+  return load<u16>(frame, FRAME_COUNT);
+}
+
 @inline export function frameRecordedAt(frame: usize): u64 {
   return load<u64>(frame, FRAME_RECORDED_AT) & U48_MASK;
 }

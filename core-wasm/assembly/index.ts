@@ -12,7 +12,16 @@ import {
   append as appendTransaction, failedIndex, failedPosition, failedVersion, neededSize, repeatIsPending, resultPosition,
   resultRecordedAt, sequencerInit,
 } from "./sequencer";
-import { streamCount as countStreams, partitionOf, tablesInit } from "./tables";
+import {
+  memtableAt, memtableBytes as bytesInMemtables, memtableCopyRows, memtableCopyStreams, memtableCount, memtableCrc, memtableDrop, memtableEnd,
+  memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesBegin, memtablesInit,
+  memtablesLimit, partitionOf,
+} from "./memtable";
+import { streamCount as countStreams } from "./lookup";
+import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit } from "./pages";
+import {
+  runAt, runBytes as bytesOfRun, runCount, runRecordedAt, runResume, runsEnd as endOfRuns, runsInit,
+} from "./runs";
 import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
   fillLength, flightFrames, flightHead, flightLength, flightPosition, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
@@ -27,13 +36,16 @@ import {
   asOfPosition, scanAt, scanEnd, scanExamined, scanFiltered, scanNeeded, scanRun, scanStop, scanTail, scanWritten, streamsExamined,
   streamsWritten,
 } from "./scan";
+import { frameHeadLength } from "./frame";
 import { globMatches as matches } from "./glob";
 import { pushExamined, pushNeeded, pushRows, pushTail } from "./push";
-import { timesInit } from "./times";
 import { collectedPosition, collectedTail, topicsCollect as collect } from "./topics";
+import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
+import { buildCover as coverBuild } from "./run-build";
+import { mergePage, mergeRun } from "./run-merge";
 import {
   findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
-  replayPosition, replayRecordedAt,
+  replayPosition, replayRecordedAt, replayResume, replaySpan,
 } from "./replay";
 
 export { allocate, release };
@@ -44,21 +56,32 @@ export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
 export { eventWrite, eventWriteMax } from "./encoding";
 export { jsonValid } from "./json-read";
 export {
-  asOfOpen, asOfSearch, eventPosition, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
-  scanPositions, scanTakeAll, scanTakeMatching, showEvent, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor, streamsOpen, streamsRun,
+  asOfOpen, asOfSearch, findEvent, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
+  scanPositions, scanTakeAll, scanTakeMatching, showEvent, showFound, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor,
+  streamsOpen, streamsRun,
 } from "./scan";
 export { scanFiltered, scanRun };
 export { pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
 export { flightKeyIs, topicAdd, topicRemove } from "./topics";
-export { replayFrames, zeroBytes } from "./replay";
+export { replayCompare, replayFrames, zeroBytes } from "./replay";
+export { digestClear, digestCompare } from "./digest";
+export { memtableDrop };
+export { runClose, runLoad, runOpen, runReadPages, runsReplace } from "./runs";
+export {
+  buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
+  buildTimes,
+} from "./run-build";
+export { mergeEnd, mergeOpen, mergeOutput, mergeOutputPage, mergeOutputPages, mergeStep } from "./run-merge";
 
-/** The first call: memory's limit, partitions, the cache's and the batch's bytes, and the store's 16-byte secret. */
-export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, batchBytesMax: u32): void {
+/** The first call: memory's limit, partitions, and the bytes of the cache, of index pages and of a batch. */
+export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, pageBytesMax: u32, batchBytesMax: u32): void {
   memoryInit(<usize>memoryBytesMax);
   crc32cInit();
   uuidInit();
   timesInit();
-  tablesInit(partitions);
+  memtablesInit(partitions);
+  runsInit();
+  pagesInit(pageBytesMax);
   requestInit();
   sequencerInit();
   cacheInit(cacheBytesMax);
@@ -116,7 +139,7 @@ export function getRepeatIsPending(): bool { return repeatIsPending; }
 // ── the log's end ─────────────────────────────────────────────────────────────────────────────────
 
 export function resumeLog(offset: f64, crc: u32, position: f64, recordedAt: f64): void {
-  batchResume(<u64>offset, crc, <u64>position, <u64>recordedAt);
+  batchResume(<u64>offset, crc, replaySpan, <u64>position, <u64>recordedAt);
 }
 export function enterSegment(offset: f64, end: f64): void { batchEnterSegment(<u64>offset, <u64>end); }
 export function addClaim(kind: u32, nowMs: f64): bool { return batchAddClaim(kind, <u64>nowMs); }
@@ -140,7 +163,7 @@ export function getLastRecordedAt(): f64 { return <f64>lastRecordedAt; }
 
 // ── reads ─────────────────────────────────────────────────────────────────────────────────────────
 
-export function streamCount(): u32 { return countStreams(); }
+export function streamCount(): f64 { return <f64>countStreams(); }
 export function getMissedOffset(): f64 { return <f64>missedOffset; }
 export function getMissedSize(): u32 { return <u32>missedSize; }
 export function getMissedPtr(): usize { return missedPtr; }
@@ -197,6 +220,50 @@ export function getPushExamined(): u32 { return pushExamined; }
 export function getPushRows(): u32 { return pushRows; }
 export function getPushNeeded(): u32 { return <u32>pushNeeded; }
 
+/** Length of the frame whose head lies at `ptr`, which is at this log offset; 0 where none does. */
+export function frameLengthAt(ptr: usize, offset: f64): u32 { return <u32>frameHeadLength(ptr, <u64>offset); }
+
+// ── the index ───────────────────────────────────────────────────────────────────────────────────────
+
+/** A memtable is full with this many bytes or events. */
+export function limitMemtables(bytes: u32, rows: u32): void { memtablesLimit(bytes, rows); }
+export function getMemtableCount(): u32 { return memtableCount; }
+/** The oldest memtable: what becomes a run. */
+export function memtableFrom(): f64 { return <f64>memtableFirst(memtableAt(0)); }
+export function memtableTo(): f64 { return <f64>memtableEnd(memtableAt(0)); }
+export function memtableOffset(): f64 { return <f64>memtableEndOffset(memtableAt(0)); }
+export function memtableLastCrc(): u32 { return memtableCrc(memtableAt(0)); }
+export function memtableLastSpan(): u32 { return memtableSpan(memtableAt(0)); }
+export function memtableTime(): f64 { return <f64>memtableRecordedAt(memtableAt(0)); }
+export function memtableRows(): u32 { return rowsOf(memtableAt(0)); }
+export function memtableStreams(): u32 { return streamsOf(memtableAt(0)); }
+export function memtableRowsTo(from: u32, count: u32, out: usize): void { memtableCopyRows(memtableAt(0), from, count, out); }
+export function memtableStreamsTo(from: u32, count: u32, out: usize): void { memtableCopyStreams(memtableAt(0), from, count, out); }
+/** Partitions that have events in it, and a row for each: 0 partition u32 │ 8 its first sequence u64. */
+export function memtableSequences(): u32 { return sequencesOf(memtableAt(0)); }
+export function memtableSequencesTo(out: usize): void { memtableCopySequences(memtableAt(0), out); }
+/** Copies the times of the stretches `from` up to `to`, both included. */
+export function timesTo(from: u32, to: u32, out: usize): void {
+  for (let stretch = from; stretch <= to; stretch++) copyTimes(stretch, out + <usize>(stretch - from) * 32);
+}
+export function stretchOfPosition(position: f64): u32 { return stretchOf(<u64>position); }
+export function memtableBytes(): f64 { return <f64>bytesInMemtables(); }
+export function pagesBytes(): f64 { return <f64>bytesInPages(); }
+export function getPageReads(): f64 { return <f64>pagesRead; }
+export function getRunCount(): u32 { return runCount; }
+export function runsEnd(): f64 { return <f64>endOfRuns(); }
+export function runsBytes(): f64 {
+  let bytes: usize = 0;
+  for (let i: u32 = 0; i < runCount; i++) bytes += bytesOfRun(runAt(i));
+  return <f64>bytes;
+}
+/** After the last run of a start: what they cover is known, and replay begins behind it. */
+export function resumeIndex(): void {
+  for (let i: u32 = 0; i < runCount; i++) runResume(runAt(i));
+  memtablesBegin(endOfRuns());
+  if (runCount > 0) replayResume(runRecordedAt(runAt(runCount - 1)));
+}
+
 // ── replay ────────────────────────────────────────────────────────────────────────────────────────
 
 export function replayEnter(offset: f64, crc: u32, position: f64): void { enterReplay(<u64>offset, crc, <u64>position); }
@@ -208,3 +275,11 @@ export function getReplayRecordedAt(): f64 { return <f64>replayRecordedAt; }
 export function getReplayNeeded(): u32 { return <u32>replayNeeded; }
 export function getReplayClaim(): f64 { return <f64>replayClaim; }
 export function getReplayLastKind(): u32 { return replayLastKind; }
+
+// ── runs ──────────────────────────────────────────────────────────────────────────────────────────
+
+export function buildCover(from: f64, endOffset: f64, crc: u32, span: u32, recordedAt: f64): void {
+  coverBuild(<u64>from, <u64>endOffset, crc, span, <u64>recordedAt);
+}
+export function getMergeRun(): u32 { return mergeRun; }
+export function getMergePage(): u32 { return mergePage; }

@@ -14,7 +14,7 @@ import {
 } from "./event";
 import { globMatches } from "./glob";
 import { hash, hashHigh, hashLow } from "./hash";
-import { partitionOf } from "./tables";
+import { partitionOf } from "./memtable";
 import { uuidEquals } from "./uuid";
 
 const OF_PARTITIONS: u32 = 1;

@@ -12,7 +12,7 @@ import {
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
 } from "./event";
 import { jsonValid, plainCount } from "./json-read";
-import { partitionOf } from "./tables";
+import { partitionOf } from "./memtable";
 import { utf8Length, utf8Valid } from "./utf8";
 import { copyText, label, put, putNumber, putUuid } from "./write";
 

@@ -3,7 +3,7 @@
 //
 //   list   0 newest chunk ptr u32 │ 4 count u32
 //   chunk  0 older chunk ptr u32 │ 4 index of its first value u32 │ 8 its size in bytes u32 │ 12 – │ 16 … values
-import { allocateReserved } from "./memory";
+import { arenaAllocate } from "./arena";
 
 export const LIST_SIZE: usize = 8;
 const CHUNK_HEAD_SIZE: usize = 16;
@@ -15,16 +15,21 @@ export const CHUNK_SIZE_MAX: u32 = 16384;
 let lastList: usize = 0;
 let lastChunk: usize = 0;
 
+/** Forgets where the last value was found: before the memory of lists is given back. */
+export function listsForget(): void {
+  lastList = 0;
+}
+
 export function listCount(list: usize): u32 {
   return load<u32>(list, 4);
 }
 
-export function listAppend(list: usize, value: u32): void {
+export function listAppend(list: usize, value: u32, arena: usize): void {
   let chunk: usize = load<u32>(list);
   const count = load<u32>(list, 4);
   if (chunk == 0 || isFull(chunk, count)) {
     const size = chunk == 0 ? CHUNK_SIZE_MIN : min(load<u32>(chunk, 8) << 1, CHUNK_SIZE_MAX);
-    const fresh = allocateReserved(size);
+    const fresh = arenaAllocate(arena, size);
     store<u32>(fresh, <u32>chunk);
     store<u32>(fresh, count, 4);
     store<u32>(fresh, size, 8);

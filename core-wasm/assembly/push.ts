@@ -71,7 +71,7 @@ export function pushExamine(
     const known = keptAt(<u64>position, encoding);
     const isKept = load<u32>(known, KEPT_ROUND) == round && load<f64>(known) == position && load<u32>(known, KEPT_ENCODING) == encoding;
     if (!isKept || interest != 0 || filter != 0) {
-      const status = showEvent(position, 0);
+      const status = showEvent(position);
       if (status != DONE) return status;
       if ((interest != 0 && !interestAdmits(interest)) || (filter != 0 && !filterAdmits())) {
         pushExamined++;

@@ -9,12 +9,14 @@ import {
   viewStreamSize, viewTimestamp, viewVersion,
 } from "./event";
 import { hash, hashHigh, hashLow } from "./hash";
+import { digestClear, digestEvent } from "./digest";
+import { runAt, runCount, runTo } from "./runs";
 import { timesAdd } from "./times";
 import { UUID_SIZE } from "./uuid";
 import {
-  eventIdFind, eventInsert, partitionNextSequence, partitionOf, streamFind, streamHash, streamInsert, streamNextVersion,
-  tablesReserve,
-} from "./tables";
+  MEMTABLES_MAX, active, eventInsert, memtableAt, memtableCount, memtableFirst, memtableId, memtableIsFull, memtableReserve, memtableSeal,
+  memtableStream, partitionNextSequence, partitionOf, streamHash, streamInsert, streamNext,
+} from "./memtable";
 
 /** What follows is no whole frame: an empty or a torn place. */
 export const REPLAY_STOPPED: i32 = 0;
@@ -26,6 +28,10 @@ export const REPLAY_MISFIT: i32 = 2;
 export const REPLAY_UNKNOWN_KIND: i32 = 3;
 /** Memory is at its limit. */
 export const REPLAY_NO_MEMORY: i32 = 4;
+/** The memtables are full: a run must be written before more is taken. */
+export const REPLAY_FULL: i32 = 5;
+/** A run's end was reached: `digestCompare` says whether the run has what the log has. Then call again. */
+export const REPLAY_RUN_END: i32 = 6;
 
 /** Where replay stands: log offset of the next frame, CRC of the frame before it, numbers so far. */
 export let replayOffset: u64 = 0;
@@ -34,6 +40,9 @@ export let replayPosition: u64 = 0;
 export let replayRecordedAt: u64 = 0;
 /** Bytes of the frame that reaches over the window's end. */
 export let replayNeeded: usize = 0;
+/** Where the last frame ended, and the bytes that it took. */
+let replayEnd: u64 = 0;
+export let replaySpan: u32 = 0;
 /** Highest log offset that a frame claims to be synced below. */
 export let replayClaim: u64 = 0;
 /** Kind of the last frame taken. */
@@ -44,6 +53,21 @@ export function replayEnter(offset: u64, crc: u32, position: u64): void {
   replayOffset = offset;
   replayCrc = crc;
   replayPosition = position;
+}
+
+/** Runs that were compared with the log; the next one is compared at its end. */
+let comparedRuns: u32 = 0;
+let isComparing: bool = false;
+
+/** Compares the runs with the log, which is read from its beginning on. */
+export function replayCompare(): void {
+  isComparing = true;
+  digestClear();
+}
+
+/** Begins behind what the runs cover: events before it are checked, but known. */
+export function replayResume(recordedAt: u64): void {
+  replayRecordedAt = recordedAt;
 }
 
 /** Takes the whole frames that follow one another from `ptr` on, which is at `replayOffset`. */
@@ -71,10 +95,26 @@ function takeFrame(frame: usize, length: usize): i32 {
   if (load<u32>(frame, FRAME_PREVIOUS_CRC) != replayCrc || framePosition(frame) != replayPosition) return REPLAY_MISFIT;
   if (kind == KIND_EVENTS) {
     if (count == 0) return REPLAY_MISFIT;
-    if (!tablesReserve(count, 0)) return REPLAY_NO_MEMORY;
+    if (isComparing && comparedRuns < runCount && replayPosition == runTo(runAt(comparedRuns))) {
+      comparedRuns++;
+      return REPLAY_RUN_END;
+    }
+    const isKnown = replayPosition + count <= memtableFirst(memtableAt(0));
+    if (!isKnown) {
+      if (memtableIsFull()) {
+        if (memtableCount == MEMTABLES_MAX) return REPLAY_FULL;
+        memtableSeal(replayEnd, replayCrc, replaySpan, replayRecordedAt);
+        return REPLAY_FULL;
+      }
+      if (!memtableReserve(count, 0)) return REPLAY_NO_MEMORY;
+    }
     for (let i: u32 = 0; i < count; i++) {
       viewEvent(frame, i);
-      if (!takeEvent(i)) return REPLAY_MISFIT;
+      if (isKnown) {
+        if (isComparing) compareEvent(i);
+      } else if (!takeEvent(i)) {
+        return REPLAY_MISFIT;
+      }
     }
     if (viewEnd() != frame + length) return REPLAY_MISFIT;
     viewClear();
@@ -83,26 +123,53 @@ function takeFrame(frame: usize, length: usize): i32 {
     return REPLAY_UNKNOWN_KIND;
   }
   replayClaim = max(replayClaim, replayOffset - load<u32>(frame, FRAME_DURABLE_DISTANCE));
-  replayOffset += frameSpan(length);
+  replaySpan = <u32>frameSpan(length);
+  replayOffset += replaySpan;
+  replayEnd = replayOffset;
   replayCrc = load<u32>(frame, FRAME_CRC);
   replayRecordedAt = max(replayRecordedAt, frameRecordedAt(frame));
   replayLastKind = kind;
   return REPLAY_STOPPED;
 }
 
-/** Enters the shown event; false where its numbers are not the next ones. */
+/** Counts in the shown event, which a run covers. */
+function compareEvent(index: u32): void {
+  hash(viewStream, viewStreamSize);
+  const place = ((replayOffset >> 3) << 16) | index;
+  digestEvent(viewPosition(), place, hashLow, hashHigh, viewVersion, viewHash, viewSequence, viewEventId);
+}
+
+/**
+ * Enters the shown event; false where its numbers are not the next ones. Runs are not asked: what is older was
+ * checked when it was appended, and `verify` checks it again.
+ */
 function takeEvent(index: u32): bool {
   hash(viewStream, viewStreamSize);
-  let entry = streamFind(hashLow, hashHigh);
-  if (entry == 0) entry = streamInsert(hashLow, hashHigh, viewExplicitKey, viewHash, viewVersion);
-  else if (streamNextVersion(entry) != viewVersion || streamHash(entry) != viewHash) return false;
-  const partition = partitionOf(viewHash);
-  if (partitionNextSequence(partition) != viewSequence) return false;
+  let stream = memtableStream(active, hashLow, hashHigh);
+  if (stream == 0) {
+    const sealed = sealedStream();
+    if (sealed != 0 && (streamNext(sealed) != viewVersion || streamHash(sealed) != viewHash)) return false;
+    stream = streamInsert(hashLow, hashHigh, viewExplicitKey, viewHash, viewVersion, viewVersion == 0);
+  } else if (streamNext(stream) != viewVersion || streamHash(stream) != viewHash) {
+    return false;
+  }
+  if (partitionNextSequence(partitionOf(viewHash)) != viewSequence) return false;
   hash(viewEventId, UUID_SIZE);
-  if (eventIdFind(hashLow, hashHigh) != 0) return false;
+  for (let i: u32 = 0; i < memtableCount; i++) {
+    if (memtableId(memtableAt(i), hashLow, hashHigh) != 0) return false;
+  }
   timesAdd(viewPosition(), viewTimestamp, viewRecordedAt());
-  eventInsert(entry, partition, hashLow, hashHigh, replayOffset, index);
+  eventInsert(stream, hashLow, hashHigh, replayOffset, index);
   return true;
+}
+
+/** The stream with the last hash in the newest of the sealed memtables that has it, or 0. */
+function sealedStream(): usize {
+  for (let i = memtableCount - 1; i > 0; i--) {
+    const stream = memtableStream(memtableAt(i - 1), hashLow, hashHigh);
+    if (stream != 0) return stream;
+  }
+  return 0;
 }
 
 /**

@@ -30,8 +30,9 @@ export const EXPECTED_EMPTY: u32 = 2;
 
 //   result row    0 event id 16 │ 16 partition key 16 │ 32 sequence f64 │ 40 version f64 │ 48 timestamp f64
 //                 56 partition u32 │ 60 explicit key u32
-//   working part  64 stream hash 12 │ 76 stream entry ptr │ 80 first row of the same stream │ 84 its events so far
-export const RESULT_SIZE: usize = 96;
+//   working part  64 stream hash 12 │ 76 stream ptr, 0 where the memtable has none │ 80 first row of the same stream
+//                 84 its events so far │ 88 the version that is next f64 │ 96 1 where the stream exists
+export const RESULT_SIZE: usize = 104;
 export const RESULT_EVENT_ID: usize = 0;
 export const RESULT_KEY: usize = 16;
 export const RESULT_SEQUENCE: usize = 32;
@@ -44,6 +45,8 @@ export const RESULT_HASH_HIGH: usize = 72;
 export const RESULT_ENTRY: usize = 76;
 export const RESULT_FIRST_ROW: usize = 80;
 export const RESULT_STREAM_EVENTS: usize = 84;
+export const RESULT_NEXT: usize = 88;
+export const RESULT_EXISTS: usize = 96;
 
 export let requests: usize = 0;
 export let results: usize = 0;

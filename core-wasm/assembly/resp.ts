@@ -11,7 +11,7 @@ import {
   RESULT_VERSION, requestRow, resultRow,
 } from "./request";
 import { resultPosition, resultRecordedAt } from "./sequencer";
-import { partitionOf } from "./tables";
+import { partitionOf } from "./memtable";
 import { UUID_TEXT_SIZE, uuidWrite } from "./uuid";
 import { copyText, decimalWrite, label, put, putNumber, putUuid } from "./write";
 

@@ -7,73 +7,80 @@ import { foundFrame, frameAt } from "./cache";
 import {
   defaultKey, viewEvent, viewEventId, viewPosition, viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewVersion,
 } from "./event";
-import { eventWriteInRow, eventWriteMax } from "./encoding";
 import {
   filterAdmits, filterAdmitsPartition, filterAdmitsStream, filterHasTimes, filterPartition, filterSince, filterUntil, filterUse,
 } from "./filter";
 import { globMatches, globSteps } from "./glob";
+import { frameCount } from "./frame";
 import { hash, hashHigh, hashLow } from "./hash";
-import { listCount, listCountBelow, listGet } from "./list";
+import { eventWriteInRow, eventWriteMax } from "./encoding";
 import { NAME_REPLY_FIXED_MAX, nameReply } from "./resp";
 import {
-  STREAM_LIST, eventIdFind, eventIdPosition, partitionList, placeIndex, placeOffset, streamFind, streamFirstVersion, streamKey,
-  streamOrder, visibleCount,
-} from "./tables";
+  durablePlace, eventIdFind, foundPlace, headHash, headKey, headNext, placeIndex, placeOf, placeOffset, positionOf, streamFindVisible,
+} from "./lookup";
+import {
+  piecesBelow, piecesCount, piecesFirst, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
+} from "./pieces";
 import { stretchAfter, stretchBefore, stretchOf, stretchStart, stretchesRecordedBy } from "./times";
 import { UUID_SIZE, uuidEquals } from "./uuid";
 
 // ── single values ─────────────────────────────────────────────────────────────────────────────────
 
-/** The stream's entry where it can be seen under this key (0: any key), or 0. */
-function visibleStream(stream: usize, size: usize, key: usize): usize {
+/** Whether the stream can be seen under this key (0: any key); `headNext` is then behind its last version. */
+function seesStream(stream: usize, size: usize, key: usize): bool {
   hash(stream, size);
-  const entry = streamFind(hashLow, hashHigh);
-  if (entry == 0 || visibleCount(entry + STREAM_LIST, durablePosition) == 0) return 0;
-  if (key == 0) return entry;
-  const own = streamKey(entry) != 0 ? streamKey(entry) : defaultKey(stream, size);
-  return uuidEquals(own, key) ? entry : 0;
+  if (!streamFindVisible(hashLow, hashHigh)) return false;
+  return key == 0 || uuidEquals(headKey != 0 ? headKey : defaultKey(stream, size), key);
 }
 
 /** The stream's current version, or -1 where it has no (visible) event under this key. */
 export function streamVersion(stream: usize, size: usize, key: usize): f64 {
-  const entry = visibleStream(stream, size, key);
-  if (entry == 0) return -1;
-  return <f64>(streamFirstVersion(entry) + visibleCount(entry + STREAM_LIST, durablePosition)) - 1;
+  return seesStream(stream, size, key) ? <f64>headNext - 1 : -1;
 }
 
 /** The partition key of a stream that exists, as 16 bytes. */
 export function streamKeyOf(stream: usize, size: usize): usize {
-  const entry = visibleStream(stream, size, 0);
-  assert(entry != 0);
-  return streamKey(entry) != 0 ? streamKey(entry) : defaultKey(stream, size);
+  const exists = seesStream(stream, size, 0);
+  assert(exists);
+  return headKey != 0 ? headKey : defaultKey(stream, size);
 }
 
 /** The partition's last sequence, or -1. */
 export function partitionSequence(partition: u32): f64 {
-  return <f64>visibleCount(partitionList(partition), durablePosition) - 1;
+  piecesOfPartition(partition);
+  return <f64>(piecesFirst + piecesCount) - 1;
 }
 
-/** The position of the event with this id, or -1. */
-export function eventPosition(id: usize): f64 {
+/** Finds the event with this id; false where there is none to be seen. `showFound` shows it. */
+export function findEvent(id: usize): bool {
   hash(id, UUID_SIZE);
-  const entry = eventIdFind(hashLow, hashHigh);
-  if (entry == 0) return -1;
-  const position = eventIdPosition(entry);
-  return position < durablePosition ? <f64>position : -1;
+  return eventIdFind(hashLow, hashHigh) && foundPlace < durablePlace();
 }
 
-/** Shows the event at a position; `id`, where it is not 0, must be its id. */
-export function showEvent(position: f64, id: usize): i32 {
-  const found = show(<u64>position);
+/** Shows the event that `findEvent` found, which must have this id. */
+export function showFound(id: usize): i32 {
+  const found = showPlace(foundPlace);
   if (found != DONE) return found;
-  return id == 0 || uuidEquals(id, viewEventId) ? DONE : CORRUPT;
+  return uuidEquals(id, viewEventId) ? DONE : CORRUPT;
+}
+
+/** Shows the event at a position. */
+export function showEvent(position: f64): i32 {
+  return show(<u64>position);
 }
 
 function show(position: u64): i32 {
-  const status = frameAt(placeOffset(position));
+  const status = showPlace(placeOf(position));
   if (status != DONE) return status;
-  viewEvent(foundFrame, placeIndex(position));
   return viewPosition() == position ? DONE : CORRUPT;
+}
+
+function showPlace(place: u64): i32 {
+  const status = frameAt(placeOffset(place));
+  if (status != DONE) return status;
+  if (placeIndex(place) >= frameCount(foundFrame)) return CORRUPT;
+  viewEvent(foundFrame, placeIndex(place));
+  return DONE;
 }
 
 // ── ranges ────────────────────────────────────────────────────────────────────────────────────────
@@ -83,7 +90,7 @@ const OF_PARTITION: u32 = 1;
 const OF_LOG: u32 = 2;
 
 /**
- * Indexes of the next event, of where the range ends and of where COUNT stops: in a list, or, in the whole log,
+ * Indexes of the next event, of where the range ends and of where COUNT stops: in the pieces, or, in the whole log,
  * positions. Newest first they go down, and both ends lie one below the last.
  */
 export let scanAt: i64 = 0;
@@ -92,10 +99,12 @@ export let scanStop: i64 = 0;
 let scanStep: i64 = 1;
 /** What the scan's numbers are. */
 let scanKind: u32 = OF_STREAM;
-/** Positions of the events; 0 where the index is the position. */
-let scanList: usize = 0;
-/** The number of the list's first event, where numbers are not positions. */
+/** Whether the index is one of the pieces; else it is the position. */
+let inPieces: bool = false;
+/** The number of the first event, where numbers are not positions. */
 let scanFirst: u64 = 0;
+/** In pieces whose numbers are positions: where to go on, before anything was examined and after what was. */
+let nextExamined: f64 = 0;
 let scanStream: usize = 0;
 let scanStreamSize: usize = 0;
 /** The number to go on with once all of the range is examined, or -1 where its end was reached for good. */
@@ -141,22 +150,28 @@ export function scanOpenStream(
   scanKind = OF_STREAM;
   scanStream = stream;
   scanStreamSize = size;
-  const entry = visibleStream(stream, size, key);
-  if (entry == 0) {
-    openNumbers(0, 0, 0, 0, from, to, count, isReverse);
+  if (!seesStream(stream, size, key)) {
+    inPieces = true;
+    openNumbers(0, 0, 0, from, to, count, isReverse);
     return;
   }
-  const list = entry + STREAM_LIST;
-  const admits = !isFiltered || filterAdmitsStream(entry, stream, size);
-  openNumbers(list, streamFirstVersion(entry), countBelow(list, snapshot), admits ? countBelow(list, lookEnd) : 0, from, to, count, isReverse);
+  const admits = !isFiltered || filterAdmitsStream(headHash, headKey, stream, size);
+  hash(stream, size);
+  piecesOfStream(hashLow, hashHigh);
+  openPieces(admits, from, to, count, isReverse);
 }
 
 /** Opens a scan of a partition's sequences. */
 export function scanOpenPartition(partition: u32, from: f64, to: f64, count: f64, isReverse: bool): void {
   scanKind = OF_PARTITION;
-  const list = partitionList(partition);
-  const admits = !isFiltered || filterAdmitsPartition(partition);
-  openNumbers(list, 0, countBelow(list, snapshot), admits ? countBelow(list, lookEnd) : 0, from, to, count, isReverse);
+  piecesOfPartition(partition);
+  openPieces(!isFiltered || filterAdmitsPartition(partition), from, to, count, isReverse);
+}
+
+/** Opens the numbers of the pieces; without `admits` none of them has to be looked at. */
+function openPieces(admits: bool, from: f64, to: f64, count: f64, isReverse: bool): void {
+  inPieces = true;
+  openNumbers(piecesFirst, piecesBelow(snapshot), admits ? piecesBelow(lookEnd) : 0, from, to, count, isReverse);
 }
 
 /** Opens a scan of positions; where a filter admits one partition only, its events alone are looked at. */
@@ -164,37 +179,35 @@ export function scanOpenLog(from: f64, to: f64, count: f64, isReverse: bool): vo
   scanKind = OF_LOG;
   const partition = isFiltered ? filterPartition() : -1;
   if (partition < 0) {
-    openNumbers(0, 0, snapshot, lookEnd, from, to, count, isReverse);
+    inPieces = false;
+    openNumbers(0, snapshot, lookEnd, from, to, count, isReverse);
     return;
   }
-  const list = partitionList(partition);
+  inPieces = true;
+  nextExamined = isReverse ? to : from;
+  piecesOfPartition(partition);
   setBeyond(<f64>snapshot - 1, from, to, isReverse);
-  const low = countBelow(list, positionBound(from));
-  const end = min(countBelow(list, positionBound(to + 1)), filterAdmitsPartition(partition) ? countBelow(list, lookEnd) : 0);
-  openIndexes(list, low, end, count, isReverse);
+  const low = belowNumber(from);
+  const end = min(belowNumber(to + 1), filterAdmitsPartition(partition) ? piecesBelow(lookEnd) : 0);
+  openIndexes(low, end, count, isReverse);
 }
 
-/** A number of a request as a bound of positions, which are below 2^32 while they lie in memory. */
-@inline function positionBound(number: f64): u64 {
-  return <u64>min(number, <f64>u32.MAX_VALUE);
-}
-
-/** Events of a list below a position. */
-@inline function countBelow(list: usize, position: u64): u64 {
-  return visibleCount(list, position);
+/** How many events of the pieces lie below a position that a request names. */
+@inline function belowNumber(position: f64): u64 {
+  return piecesBelow(<u64>min(position, <f64>durablePosition));
 }
 
 /**
- * Opens the numbers `from` to `to` of a list whose first event has number `first`: `seen` of its events can be
- * seen, and `looked` of them have to be looked at.
+ * Opens the numbers `from` to `to` of events of which the first has number `first`: `seen` of them can be seen, and
+ * `looked` of them have to be looked at.
  */
-function openNumbers(list: usize, first: u64, seen: u64, looked: u64, from: f64, to: f64, count: f64, isReverse: bool): void {
+function openNumbers(first: u64, seen: u64, looked: u64, from: f64, to: f64, count: f64, isReverse: bool): void {
   scanFirst = first;
   setBeyond(<f64>(first + seen) - 1, from, to, isReverse);
   const begin = max(from, <f64>first);
   const end = min(to, <f64>(first + looked) - 1);
-  if (begin > end) openIndexes(list, 0, 0, count, isReverse);
-  else openIndexes(list, <u64>(begin - <f64>first), <u64>(end - <f64>first) + 1, count, isReverse);
+  if (begin > end) openIndexes(0, 0, count, isReverse);
+  else openIndexes(<u64>(begin - <f64>first), <u64>(end - <f64>first) + 1, count, isReverse);
 }
 
 /** What follows a range that was examined to its end, where `last` is the last number that can be seen. */
@@ -203,8 +216,7 @@ function setBeyond(last: f64, from: f64, to: f64, isReverse: bool): void {
 }
 
 /** Opens the indexes from `low` on, below `end`. */
-function openIndexes(list: usize, low: u64, end: u64, count: f64, isReverse: bool): void {
-  scanList = list;
+function openIndexes(low: u64, end: u64, count: f64, isReverse: bool): void {
   if (low >= end) low = end = 0;
   if (isReverse) {
     scanStep = -1;
@@ -219,38 +231,48 @@ function openIndexes(list: usize, low: u64, end: u64, count: f64, isReverse: boo
   }
 }
 
-@inline function positionAt(index: i64): u64 {
-  return scanList == 0 ? <u64>index : <u64>listGet(scanList, <u32>index);
+/** Shows the scan's next event. */
+@inline function showNext(): i32 {
+  return inPieces ? showPlace(piecesPlace(<u64>scanAt)) : show(<u64>scanAt);
 }
 
 /** The number at which a scan goes on, or -1 where there is nothing more to come of its range. */
 export function scanNext(): f64 {
   if (scanAt == scanEnd) return scanBeyond;
-  return scanKind == OF_LOG ? <f64>positionAt(scanAt) : <f64>(scanFirst + scanAt);
+  if (scanKind == OF_LOG) return inPieces ? nextExamined : <f64>scanAt;
+  return <f64>(scanFirst + scanAt);
 }
 
-/** Writes the positions of the scan's next events, `most` at the most, and passes them; returns how many. */
+/**
+ * Writes the positions of the scan's next events, `most` at the most, and passes them; returns how many. It goes forwards, and
+ * leaves out what the filter's times are known not to match.
+ */
 export function scanPositions(out: usize, most: u32): u32 {
+  assert(scanStep > 0);
   let count: u32 = 0;
   while (count < most && scanAt != scanEnd) {
-    if (isFiltered && filterHasTimes() && passStretches()) continue;
-    store<f64>(out + ((<usize>count) << 3), <f64>positionAt(scanAt));
+    const position = inPieces ? positionOf(piecesPlace(<u64>scanAt)) : <u64>scanAt;
+    if (isFiltered && filterHasTimes() && passStretches(position)) continue;
+    store<f64>(out + ((<usize>count) << 3), <f64>position);
     count++;
-    scanAt += scanStep;
+    scanAt++;
+    nextExamined = <f64>position + 1;
   }
   return count;
 }
 
 /** The version of the stream's first visible event at a position or beyond it, or its next version. */
 export function streamVersionFrom(stream: usize, size: usize, key: usize, position: f64): f64 {
-  const entry = visibleStream(stream, size, key);
-  if (entry == 0) return 0;
-  return <f64>(streamFirstVersion(entry) + countBelow(entry + STREAM_LIST, min(positionBound(position), durablePosition)));
+  if (!seesStream(stream, size, key)) return 0;
+  hash(stream, size);
+  piecesOfStream(hashLow, hashHigh);
+  return <f64>(piecesFirst + belowNumber(position));
 }
 
 /** The sequence of the partition's first visible event at a position or beyond it, or its next sequence. */
 export function partitionSequenceFrom(partition: u32, position: f64): f64 {
-  return <f64>countBelow(partitionList(partition), min(positionBound(position), durablePosition));
+  piecesOfPartition(partition);
+  return <f64>(piecesFirst + belowNumber(position));
 }
 
 /**
@@ -261,7 +283,7 @@ export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: boo
   const start = out;
   scanTail = out;
   while (scanAt != scanStop) {
-    const status = show(positionAt(scanAt));
+    const status = showNext();
     if (status != DONE) return status;
     if (!isScanned()) return CORRUPT;
     const needed = eventWriteMax(encoding);
@@ -302,11 +324,12 @@ export function scanFiltered(
   scanWritten = 0;
   scanExamined = 0;
   while (scanAt != scanEnd) {
-    if (filterHasTimes() && passStretches()) continue;
+    if (!inPieces && filterHasTimes() && passStretches(scanAt)) continue;
     if (scanExamined + ((globSteps - steps) >> GLOB_STEPS_SHIFT) >= work) return PAUSED;
-    const status = show(positionAt(scanAt));
+    const status = showNext();
     if (status != DONE) return status;
     if (!isScanned()) return CORRUPT;
+    if (inPieces && scanKind == OF_LOG) nextExamined = <f64>viewPosition();
     if (filterAdmits()) {
       if (<f64>scanWritten >= wanted) return DONE;
       const needed = eventWriteMax(encoding);
@@ -319,9 +342,13 @@ export function scanFiltered(
       out = end;
       scanTail = out;
       scanWritten++;
+    } else if (inPieces && filterHasTimes() && passStretches(viewPosition())) {
+      scanExamined++;
+      continue;
     }
     scanExamined++;
     scanAt += scanStep;
+    nextExamined += <f64>scanStep;
   }
   return DONE;
 }
@@ -329,9 +356,8 @@ export function scanFiltered(
 /** Bytes of patterns that count as much as looking at an event. */
 const GLOB_STEPS_SHIFT: u32 = 6;
 
-/** Passes over the stretches of positions whose times cannot match; false where the next event's stretch can. */
-function passStretches(): bool {
-  const position = positionAt(scanAt);
+/** Passes over the stretches of positions whose times cannot match; false where the stretch of this one can. */
+function passStretches(position: u64): bool {
   const stretch = stretchOf(position);
   if (stretch == checkedStretch) return false;
   if (scanStep > 0) {
@@ -339,18 +365,20 @@ function passStretches(): bool {
     checkedStretch = next;
     if (next == stretch) return false;
     scanAt = min(indexFrom(stretchStart(next)), scanEnd);
+    nextExamined = <f64>stretchStart(next);
   } else {
     const next = stretchBefore(stretch, filterSince, filterUntil);
     checkedStretch = next;
     if (next == stretch) return false;
     scanAt = max(indexFrom(stretchStart(next + 1)) - 1, scanEnd);
+    nextExamined = <f64>stretchStart(next + 1) - 1;
   }
   return true;
 }
 
 /** Index of the scan's first event at a position or beyond it. */
 @inline function indexFrom(position: u64): i64 {
-  return scanList == 0 ? <i64>position : <i64>listCountBelow(scanList, <u32>min<u64>(position, u32.MAX_VALUE));
+  return inPieces ? <i64>piecesBelow(position) : <i64>position;
 }
 
 // ── recorded_at ───────────────────────────────────────────────────────────────────────────────────
@@ -389,21 +417,22 @@ export function asOfSearch(): i32 {
 // ── the streams' ids ──────────────────────────────────────────────────────────────────────────────
 
 /** Index of the next stream in the order in which they came. */
-let streamAt: u32 = 0;
-let streamEnd: u32 = 0;
+let streamAt: u64 = 0;
+let streamEnd: u64 = 0;
 /** Stream ids that the last `streamsRun` wrote, and looked at. */
 export let streamsWritten: u32 = 0;
 export let streamsExamined: u32 = 0;
 
 /** Begins with the first stream whose first event is at position `cursor` or beyond it. */
 export function streamsOpen(cursor: f64): void {
-  streamEnd = visibleCount(streamOrder, durablePosition);
-  streamAt = min(listCountBelow(streamOrder, <u32>positionBound(cursor)), streamEnd);
+  piecesOfOrder();
+  streamEnd = piecesCount;
+  streamAt = belowNumber(cursor);
 }
 
 /** The cursor with which to go on, or 0 where all streams were passed. */
 export function streamsCursor(): f64 {
-  return streamAt == streamEnd ? 0 : <f64>listGet(streamOrder, streamAt);
+  return streamAt == streamEnd ? 0 : <f64>piecesPosition(streamAt);
 }
 
 /** Writes the ids that match (all, where the pattern is at 0), `wanted` at the most; PAUSED after `work`. */
@@ -414,7 +443,7 @@ export function streamsRun(out: usize, outEnd: usize, pattern: usize, patternSiz
   streamsExamined = 0;
   while (streamAt < streamEnd && <f64>streamsWritten < wanted) {
     if (streamsExamined + ((globSteps - steps) >> GLOB_STEPS_SHIFT) >= work) return PAUSED;
-    const status = show(listGet(streamOrder, streamAt));
+    const status = show(piecesPosition(streamAt));
     if (status != DONE) return status;
     if (pattern == 0 || globMatches(pattern, patternSize, viewStream, viewStreamSize)) {
       const needed = NAME_REPLY_FIXED_MAX + viewStreamSize;

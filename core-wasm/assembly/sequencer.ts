@@ -1,13 +1,13 @@
 // The sequencer: checks a transaction against memory, gives it its numbers, encodes its frame and enters it in
 // the tables, in one call. Nothing races, since there is one event loop; what is refused leaves no trace.
 import {
-  DONE, DUPLICATE, ID_TWICE, NO_MEMORY, NO_ROOM, REPEATED, WRONG_KEY, WRONG_VERSION,
+  DONE, DUPLICATE, ID_TWICE, INDEX_BEHIND, NO_MEMORY, NO_ROOM, REPEATED, WRONG_KEY, WRONG_VERSION,
 } from "./status";
 import {
   EVENTS_MAX, EXPECTED_ANY, EXPECTED_EMPTY, EXPECTED_EXISTS, REQUEST_EVENT_ID, REQUEST_EXPECTED_KIND, REQUEST_EXPECTED_VERSION,
   REQUEST_HAS_EVENT_ID, REQUEST_HAS_TIMESTAMP, REQUEST_METADATA, REQUEST_METADATA_SIZE, REQUEST_NAME, REQUEST_NAME_SIZE,
-  REQUEST_PAYLOAD, REQUEST_PAYLOAD_SIZE, REQUEST_STREAM, REQUEST_STREAM_SIZE, REQUEST_TIMESTAMP, RESULT_ENTRY, RESULT_EVENT_ID,
-  RESULT_EXPLICIT, RESULT_FIRST_ROW, RESULT_HASH_HIGH, RESULT_HASH_LOW, RESULT_KEY, RESULT_PARTITION, RESULT_SEQUENCE,
+  REQUEST_PAYLOAD, REQUEST_PAYLOAD_SIZE, REQUEST_STREAM, REQUEST_STREAM_SIZE, REQUEST_TIMESTAMP, RESULT_ENTRY, RESULT_EVENT_ID, RESULT_EXISTS,
+  RESULT_EXPLICIT, RESULT_FIRST_ROW, RESULT_HASH_HIGH, RESULT_HASH_LOW, RESULT_KEY, RESULT_NEXT, RESULT_PARTITION, RESULT_SEQUENCE,
   RESULT_STREAM_EVENTS, RESULT_TIMESTAMP, RESULT_VERSION, requestKey, requestRow, resultRow,
 } from "./request";
 import { hash, hashHigh, hashLow } from "./hash";
@@ -21,12 +21,13 @@ import {
   viewExplicitKey, viewHash, viewKey, viewName, viewNameSize, viewPayload, viewPayloadSize, viewSequence, viewStream,
   viewStreamSize, viewTimestamp, viewTransactionId, viewVersion, zigzag,
 } from "./event";
+import { eventIdFind, foundPlace, headKey, headNext, headStream, placeIndex, placeOffset, streamFind } from "./lookup";
 import {
-  APPEND_SPARE_BYTES, eventIdFind, eventIdPosition, eventInsert, partitionNextSequence, partitionOf, placeIndex, placeOffset, streamFind, streamHash,
-  streamInsert, streamKey, streamNextVersion, tablesReserve,
-} from "./tables";
+  APPEND_SPARE_BYTES, MEMTABLES_MAX, eventInsert, memtableCount, memtableIsFull, memtableReserve, memtableSeal, partitionNextSequence, partitionOf, streamHash, streamInsert,
+} from "./memtable";
 import {
-  batchAdd, batchHasRoom, batchReserve, durableDistance, durableOffset, lastRecordedAt, logOffset, nextPosition, previousCrc,
+  batchAdd, batchHasRoom, batchReserve, durableDistance, durableOffset, lastRecordedAt, logOffset, nextPosition, previousCrc, previousEnd,
+  previousSpan,
 } from "./batch";
 import { foundFrame, frameAt } from "./cache";
 import { allocateReserved } from "./memory";
@@ -62,6 +63,10 @@ export function sequencerInit(): void {
  */
 export function append(count: u32, hasKey: bool, nowMs: u64): i32 {
   assert(count > 0 && count <= EVENTS_MAX);
+  if (memtableIsFull()) {
+    if (memtableCount == MEMTABLES_MAX) return INDEX_BEHIND;
+    memtableSeal(previousEnd, previousCrc, previousSpan, lastRecordedAt);
+  }
   const repeat = checkEventIds(count);
   if (repeat != DONE) return repeat;
   const check = count == 1 ? checkEvent(0, hasKey) : checkEvents(count, hasKey);
@@ -72,7 +77,7 @@ export function append(count: u32, hasKey: bool, nowMs: u64): i32 {
     return NO_ROOM;
   }
   const frame = batchReserve(size);
-  if (frame == 0 || !tablesReserve(count, APPEND_SPARE_BYTES)) return NO_MEMORY;
+  if (frame == 0 || !memtableReserve(count, APPEND_SPARE_BYTES)) return NO_MEMORY;
   const recordedAt = max(nowMs, lastRecordedAt);
   resultPosition = nextPosition;
   resultRecordedAt = recordedAt;
@@ -99,10 +104,10 @@ function checkEventIds(count: u32): i32 {
     if (load<u32>(row, REQUEST_HAS_EVENT_ID) == 0) continue;
     given++;
     hash(row + REQUEST_EVENT_ID, UUID_SIZE);
-    const entry = eventIdFind(hashLow, hashHigh);
-    if (entry == 0) continue;
+    if (!eventIdFind(hashLow, hashHigh)) continue;
+    const place = foundPlace;
     if (given > 1 && idComesTwice(count)) return ID_TWICE;
-    return checkRepeat(count, i, eventIdPosition(entry));
+    return checkRepeat(count, i, place);
   }
   return given > 1 && idComesTwice(count) ? ID_TWICE : DONE;
 }
@@ -135,21 +140,20 @@ function scratchClear(count: u32): void {
   memory.fill(scratchTable, 0, capacity * sizeof<u32>());
 }
 
-/** The request's event `index` has the id of the event at `position`: is the request that whole transaction? */
-function checkRepeat(count: u32, index: u32, position: u64): i32 {
-  failedIndex = index;
-  failedPosition = position;
-  const offset = placeOffset(position);
+/** The request's event `index` has the id of the event at `place`: is the request that whole transaction? */
+function checkRepeat(count: u32, index: u32, place: u64): i32 {
+  const offset = placeOffset(place);
   const found = frameAt(offset);
   if (found != DONE) return found;
   const frame = foundFrame;
+  failedIndex = index;
+  failedPosition = framePosition(frame) + placeIndex(place);
   viewClear(); // a frame that is not synced yet may lie where another one lay
-  if (load<u16>(frame, FRAME_COUNT) != count || placeIndex(position) != index) return DUPLICATE;
+  if (load<u16>(frame, FRAME_COUNT) != count || placeIndex(place) != index) return DUPLICATE;
   for (let i: u32 = 0; i < count; i++) {
     viewEvent(frame, i);
     if (!sameEvent(requestRow(i))) {
-      if (hasOtherPlace(i)) failedIndex = i;
-      return DUPLICATE;
+      return nameOther(i);
     }
   }
   resultPosition = framePosition(frame);
@@ -163,14 +167,19 @@ function checkRepeat(count: u32, index: u32, position: u64): i32 {
   return REPEATED;
 }
 
-/** Whether the differing event gives an id of its own, which is then the one to name, with its place if it has one. */
-function hasOtherPlace(index: u32): bool {
+/** DUPLICATE, which names the differing event where that gives an id of its own, with its place if it has one. */
+function nameOther(index: u32): i32 {
   const row = requestRow(index);
-  if (load<u32>(row, REQUEST_HAS_EVENT_ID) == 0) return false;
+  if (load<u32>(row, REQUEST_HAS_EVENT_ID) == 0) return DUPLICATE;
   hash(row + REQUEST_EVENT_ID, UUID_SIZE);
-  const entry = eventIdFind(hashLow, hashHigh);
-  failedPosition = entry == 0 ? -1 : <i64>eventIdPosition(entry);
-  return true;
+  failedIndex = index;
+  failedPosition = -1;
+  if (!eventIdFind(hashLow, hashHigh)) return DUPLICATE;
+  const place = foundPlace;
+  const found = frameAt(placeOffset(place));
+  if (found != DONE) return found;
+  failedPosition = framePosition(foundFrame) + placeIndex(place);
+  return DUPLICATE;
 }
 
 function sameEvent(row: usize): bool {
@@ -224,8 +233,11 @@ function checkEvent(index: u32, hasKey: bool): i32 {
   store<u32>(row, first, RESULT_FIRST_ROW);
   let earlier: u32 = 0;
   if (first == index) {
-    store<u32>(row, <u32>streamFind(low, high), RESULT_ENTRY);
-    const status = findKey(index, row, stream, streamSize, hasKey);
+    const exists = streamFind(low, high);
+    store<u32>(row, <u32>headStream, RESULT_ENTRY);
+    store<u32>(row, exists ? 1 : 0, RESULT_EXISTS);
+    store<f64>(row, exists ? <f64>headNext : 0, RESULT_NEXT);
+    const status = findKey(index, row, stream, streamSize, hasKey, exists);
     if (status != DONE) return status;
   } else {
     earlier = load<u32>(firstPtr, RESULT_STREAM_EVENTS);
@@ -234,8 +246,7 @@ function checkEvent(index: u32, hasKey: bool): i32 {
     uuidCopy(row + RESULT_KEY, firstPtr + RESULT_KEY);
   }
   store<u32>(firstPtr, earlier + 1, RESULT_STREAM_EVENTS);
-  const entry: usize = load<u32>(row, RESULT_ENTRY);
-  const version = (entry != 0 ? streamNextVersion(entry) : 0) + earlier;
+  const version = <u64>load<f64>(firstPtr, RESULT_NEXT) + earlier;
   store<f64>(row, <f64>version, RESULT_VERSION);
   return checkVersion(index, request, <i64>version - 1);
 }
@@ -261,16 +272,15 @@ function firstRow(index: u32, low: u64, high: u32): u32 {
   }
 }
 
-function findKey(index: u32, row: usize, stream: usize, streamSize: usize, hasKey: bool): i32 {
-  const entry: usize = load<u32>(row, RESULT_ENTRY);
-  const ownKey = entry != 0 && streamKey(entry) != 0 ? streamKey(entry) : defaultKey(stream, streamSize);
-  const isDefault = entry == 0 || streamKey(entry) == 0;
+function findKey(index: u32, row: usize, stream: usize, streamSize: usize, hasKey: bool, exists: bool): i32 {
+  const isDefault = !exists || headKey == 0;
+  const ownKey = isDefault ? defaultKey(stream, streamSize) : headKey;
   if (!hasKey || uuidEquals(ownKey, requestKey)) {
     uuidCopy(row + RESULT_KEY, ownKey);
     store<u32>(row, isDefault ? 0 : 1, RESULT_EXPLICIT);
     return DONE;
   }
-  if (entry != 0) {
+  if (exists) {
     failedIndex = index;
     uuidCopy(row + RESULT_KEY, ownKey);
     return WRONG_KEY;
@@ -322,13 +332,15 @@ function enterEvent(index: u32, nowMs: u64, recordedAt: u64): void {
   let entry: usize = load<u32>(first, RESULT_ENTRY);
   if (entry == 0) {
     const key = load<u32>(row, RESULT_EXPLICIT) != 0 ? row + RESULT_KEY : 0;
-    entry = streamInsert(load<u64>(row, RESULT_HASH_LOW), load<u32>(row, RESULT_HASH_HIGH), key, hash16, 0);
+    const isNew = load<u32>(first, RESULT_EXISTS) == 0;
+    const next = <u64>load<f64>(first, RESULT_NEXT);
+    entry = streamInsert(load<u64>(row, RESULT_HASH_LOW), load<u32>(row, RESULT_HASH_HIGH), key, hash16, next, isNew);
     store<u32>(first, <u32>entry, RESULT_ENTRY);
   }
   assert(streamHash(entry) == hash16);
   hash(row + RESULT_EVENT_ID, UUID_SIZE);
   timesAdd(nextPosition + index, <u64>load<f64>(row, RESULT_TIMESTAMP), recordedAt);
-  eventInsert(entry, partition, hashLow, hashHigh, logOffset, index);
+  eventInsert(entry, hashLow, hashHigh, logOffset, index);
 }
 
 /** Writes the frame's body; returns the frame's length. */

@@ -26,3 +26,7 @@ export const CORRUPT: i32 = -8;
 export const NEED_OUTPUT: i32 = -9;
 /** The work that the call allowed is done, but not all there is: call again, perhaps in a later turn. */
 export const PAUSED: i32 = -10;
+/** Index runs do not go together: one is no continuation of the one before it. */
+export const MISFIT: i32 = -11;
+/** The memtables are full: an append waits until a run is written. */
+export const INDEX_BEHIND: i32 = -12;

@@ -1,23 +1,19 @@
 // A hash table that grows a page at a time, so that no insert ever waits for a whole table to be rehashed
 // (extendible hashing: Fagin, Nievergelt, Pippenger, Strong, 1979).
 //
-//   table      0 directory ptr │ 4 depth │ 8 entry size │ 12 entry count │ 16 pool ptr │ 20 pool left │ 24 first pool
+//   table      0 directory ptr │ 4 depth │ 8 arena ptr │ 12 –
 //   directory  2^depth page pointers; the first `depth` bits of a tag choose
 //   page       0 local depth u32 │ 4 used slots u32 │ 8 … 511 slots
 //   slot       0 tag u32 (the hash's upper 32 bits) │ 4 entry ptr u32, 0 when free
-//   entry      0 hashLow u64 │ 8 hashHigh u32 │ 12 … what the owner keeps
-//   pool       0 next pool ptr u32 │ 16 … entries, one after the other
+//   entry      the owner's, which begins with 0 hashLow u64 │ 8 hashHigh u32
 //
-// Entries never move and are never removed.
-import { allocateReserved, release } from "./memory";
+// Entries are never removed; pages and directories lie in the owner's arena.
+import { arenaAllocate } from "./arena";
 
-export const TABLE_SIZE: usize = 32;
+export const TABLE_SIZE: usize = 16;
 const DIRECTORY: usize = 0;
 const DEPTH: usize = 4;
-const ENTRY_SIZE: usize = 8;
-const ENTRY_COUNT: usize = 12;
-const POOL: usize = 16;
-const POOL_LEFT: usize = 20;
+const ARENA: usize = 8;
 
 const PAGE_SIZE: usize = 4096;
 const PAGE_HEAD_SIZE: usize = 8;
@@ -25,34 +21,25 @@ const SLOT_SIZE: usize = 8;
 const SLOTS: u32 = <u32>((PAGE_SIZE - PAGE_HEAD_SIZE) / SLOT_SIZE);
 /** A page is split when it is fuller than this: probes stay short. */
 const SLOTS_USED_MAX: u32 = (SLOTS * 3) / 4;
-const POOL_SIZE: usize = 65536;
-const POOL_HEAD_SIZE: usize = 16;
 
-/** What an owner keeps in an entry begins here. */
-export const ENTRY_DATA: usize = 12;
+/** A page whose slots are being divided. */
+const divided: usize = memory.data(4096, 8);
 
-export function tableInit(table: usize, entrySize: usize): void {
-  const directory = allocateReserved(sizeof<u32>());
-  store<u32>(directory, <u32>newPage(0));
+export function tableInit(table: usize, arena: usize): void {
+  store<u32>(table, <u32>arena, ARENA);
+  const directory = arenaAllocate(arena, sizeof<u32>());
+  store<u32>(directory, <u32>newPage(table, 0));
   store<u32>(table, <u32>directory, DIRECTORY);
   store<u32>(table, 0, DEPTH);
-  store<u32>(table, <u32>entrySize, ENTRY_SIZE);
-  store<u32>(table, 0, ENTRY_COUNT);
-  store<u32>(table, 0, POOL);
-  store<u32>(table, 0, POOL_LEFT);
 }
 
-export function tableCount(table: usize): u32 {
-  return load<u32>(table, ENTRY_COUNT);
-}
-
-/** Bytes that one insert may take at the most: a pool, two pages and a directory of twice the size. */
+/** Bytes that one insert may take at the most: a page and a directory of twice the size. */
 export function tableGrowthBytes(table: usize): usize {
-  return POOL_SIZE + 2 * PAGE_SIZE + ((2 * sizeof<u32>()) << load<u32>(table, DEPTH));
+  return PAGE_SIZE + ((2 * sizeof<u32>()) << load<u32>(table, DEPTH));
 }
 
-function newPage(localDepth: u32): usize {
-  const page = allocateReserved(PAGE_SIZE);
+function newPage(table: usize, localDepth: u32): usize {
+  const page = arenaAllocate(load<u32>(table, ARENA), PAGE_SIZE);
   memory.fill(page, 0, PAGE_SIZE);
   store<u32>(page, localDepth);
   return page;
@@ -86,20 +73,17 @@ export function tableFind(table: usize, low: u64, high: u32): usize {
   }
 }
 
-/** Adds an entry for a hash that has none; what the owner keeps in it is zero. */
-export function tableInsert(table: usize, low: u64, high: u32): usize {
+/** Adds an entry for a hash that has none, and writes the hash into it. */
+export function tableInsert(table: usize, low: u64, high: u32, entry: usize): void {
   const tag = tagOf(low);
   let page = pageOf(table, tag);
   while (load<u32>(page, 4) >= SLOTS_USED_MAX) {
     split(table, page, tag);
     page = pageOf(table, tag);
   }
-  const entry = newEntry(table);
   store<u64>(entry, low);
   store<u32>(entry, high, 8);
   placeSlot(page, tag, <u32>entry);
-  store<u32>(table, load<u32>(table, ENTRY_COUNT) + 1, ENTRY_COUNT);
-  return entry;
 }
 
 function placeSlot(page: usize, tag: u32, entry: u32): void {
@@ -113,23 +97,6 @@ function placeSlot(page: usize, tag: u32, entry: u32): void {
   store<u32>(page, load<u32>(page, 4) + 1, 4);
 }
 
-function newEntry(table: usize): usize {
-  const size = load<u32>(table, ENTRY_SIZE);
-  let left = load<u32>(table, POOL_LEFT);
-  let pool = load<u32>(table, POOL);
-  if (left < size) {
-    const fresh = allocateReserved(POOL_SIZE);
-    memory.fill(fresh, 0, POOL_SIZE);
-    store<u32>(fresh, pool);
-    pool = <u32>fresh;
-    left = <u32>(POOL_SIZE - POOL_HEAD_SIZE);
-    store<u32>(table, pool, POOL);
-  }
-  const entry = pool + <u32>POOL_SIZE - left;
-  store<u32>(table, left - size, POOL_LEFT);
-  return entry;
-}
-
 /** Divides a page by the next bit of its tags; the directory doubles when the page is as deep as it. */
 function split(table: usize, page: usize, tag: u32): void {
   const localDepth = load<u32>(page);
@@ -137,10 +104,13 @@ function split(table: usize, page: usize, tag: u32): void {
   if (localDepth == load<u32>(table, DEPTH)) doubleDirectory(table);
   const depth = load<u32>(table, DEPTH);
   const directory: usize = load<u32>(table, DIRECTORY);
-  const upper = newPage(localDepth + 1);
-  const lower = newPage(localDepth + 1);
+  const upper = newPage(table, localDepth + 1);
+  const lower = page;
+  memory.copy(divided, page, PAGE_SIZE);
+  memory.fill(lower, 0, PAGE_SIZE);
+  store<u32>(lower, localDepth + 1);
   for (let slot: u32 = 0; slot < SLOTS; slot++) {
-    const ptr = page + PAGE_HEAD_SIZE + <usize>slot * SLOT_SIZE;
+    const ptr = divided + PAGE_HEAD_SIZE + <usize>slot * SLOT_SIZE;
     const entry = load<u32>(ptr, 4);
     if (entry == 0) continue;
     const slotTag = load<u32>(ptr);
@@ -151,13 +121,12 @@ function split(table: usize, page: usize, tag: u32): void {
   for (let i: u32 = 0; i < span; i++) {
     store<u32>(directory + ((first + i) << 2), <u32>(i < span >> 1 ? lower : upper));
   }
-  release(page, PAGE_SIZE);
 }
 
 function doubleDirectory(table: usize): void {
   const depth = load<u32>(table, DEPTH);
   const old: usize = load<u32>(table, DIRECTORY);
-  const fresh = allocateReserved(sizeof<u32>() << (depth + 1));
+  const fresh = arenaAllocate(load<u32>(table, ARENA), sizeof<u32>() << (depth + 1));
   for (let i: u32 = 0; i < 1 << depth; i++) {
     const page = load<u32>(old + (i << 2));
     store<u32>(fresh + (i << 3), page);
@@ -165,5 +134,4 @@ function doubleDirectory(table: usize): void {
   }
   store<u32>(table, <u32>fresh, DIRECTORY);
   store<u32>(table, depth + 1, DEPTH);
-  release(old, sizeof<u32>() << depth);
 }

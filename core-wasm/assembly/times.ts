@@ -54,6 +54,22 @@ export function timesAdd(position: u64, timestamp: u64, recordedAt: u64): void {
   store<u64>(row, max(load<u64>(row, ROW_LARGEST), timestamp), ROW_LARGEST);
 }
 
+/** Counts in what a run knows of a stretch: the next one, or more of the last. */
+export function timesUnite(stretch: u64, smallest: u64, largest: u64, recordedAt: u64): void {
+  if (stretch == count) timesAdd(stretchStart(count), smallest, recordedAt);
+  assert(stretch + 1 == count);
+  const row = rowOf(count - 1);
+  store<u64>(row, min(load<u64>(row), smallest));
+  store<u64>(row, max(load<u64>(row, ROW_LARGEST), largest), ROW_LARGEST);
+}
+
+/** Writes a stretch's row as a run has it: its number, then its times. What follows later may be counted in. */
+export function timesCopy(stretch: u32, out: usize): void {
+  assert(stretch < count);
+  store<u64>(out, stretch);
+  memory.copy(out + 8, rowOf(stretch), ROW_SIZE);
+}
+
 function grow(): void {
   const size = <usize>capacity * ROW_SIZE;
   const fresh = allocateReserved(size * 2);

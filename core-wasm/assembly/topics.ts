@@ -15,7 +15,7 @@ import { globMatches } from "./glob";
 import { hash, hashHigh, hashLow } from "./hash";
 import { allocate, release } from "./memory";
 import { showEvent } from "./scan";
-import { partitionOf } from "./tables";
+import { partitionOf } from "./memtable";
 import { uuidEquals } from "./uuid";
 
 const SLOT_SIZE: usize = 16;
@@ -131,7 +131,7 @@ export function topicsCollect(
   let position = from;
   while (position < to) {
     if (collectedTail + <usize>(patternCount + 2) * HIT_SIZE > outEnd) break;
-    const status = showEvent(<f64>position, 0);
+    const status = showEvent(<f64>position);
     assert(status == DONE);
     if (topicCount > 0) {
       hash(viewStream, viewStreamSize);
@@ -165,7 +165,7 @@ export function topicsCollect(
 /** Whether the event at a position, which is in flight, has this partition key. */
 export function flightKeyIs(position: f64, key: usize): bool {
   viewClear();
-  const status = showEvent(position, 0);
+  const status = showEvent(position);
   assert(status == DONE);
   const isKey = uuidEquals(viewKey(), key);
   viewClear();

@@ -6,7 +6,7 @@
  *
  *     INFO cairn    → # Cairn … store_id:… position:1000 …
  */
-import { KiB } from "../limits.ts";
+import { KiB, MEMTABLES_MAX } from "../limits.ts";
 import type { Command, Context } from "./command.ts";
 
 /** The Redis whose answers these commands give: clients choose by it what they may send. */
@@ -159,6 +159,7 @@ function keyspaceFigures({ store }: Context): Figure[] {
 
 function cairnFigures({ store }: Context): Figure[] {
   const readOnlyReason = store.readOnlyReason();
+  const figures = store.memoryFigures();
   return [
     ["store_id", store.storeId],
     ["epoch", store.epoch],
@@ -174,6 +175,20 @@ function cairnFigures({ store }: Context): Figure[] {
     ["core_memory_bytes", store.memoryBytes()],
     ["subscriptions", store.subscriptions.count],
     ["subscriptions_behind", store.subscriptions.behindCount],
+    ["cache_bytes", figures.cacheBytes],
+    ["cache_limit_bytes", figures.cacheBytesMax],
+    ["index_memory_bytes", figures.memtableBytes + figures.filterBytes + figures.pageBytes],
+    ["index_memory_limit_bytes", figures.indexMemoryBytesMax],
+    ["index_memtables", figures.memtableCount],
+    ["index_memtables_limit", MEMTABLES_MAX],
+    ["index_memtable_bytes", figures.memtableBytes],
+    ["index_filter_bytes", figures.filterBytes],
+    ["index_page_bytes", figures.pageBytes],
+    ["index_page_reads", figures.pageReads],
+    ["index_runs", figures.runCount],
+    ["index_disk_bytes", figures.diskBytes],
+    ["index_maker_memory_bytes", figures.makerBytes],
+    ["index_failure", figures.failureReason ?? ""],
   ];
 }
 

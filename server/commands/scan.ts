@@ -7,7 +7,7 @@
  * type is `stream`.
  */
 import { StoreError } from "../errors.ts";
-import type { StreamIds } from "../store/event-store.ts";
+import type { StreamIds } from "../store/event-reader.ts";
 import { checkArity, syntaxError } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";

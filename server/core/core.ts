@@ -15,7 +15,13 @@ import type { Encoding } from "./encoding.ts";
 /** What the core exports; what each does stands at its definition in core-wasm/assembly. */
 export interface CoreExports {
   readonly memory: WebAssembly.Memory;
-  init(memoryBytesMax: number, partitions: number, cacheBytes: number, batchBytesMax: number): void;
+  init(
+    memoryBytesMax: number,
+    partitions: number,
+    cacheBytes: number,
+    pageBytes: number,
+    batchBytesMax: number,
+  ): void;
   setSecret(address: number): void;
   allocate(size: number): number;
   release(address: number, size: number): void;
@@ -64,8 +70,9 @@ export interface CoreExports {
   streamVersion(address: number, size: number, key: number): number;
   streamKeyOf(address: number, size: number): number;
   partitionSequence(partition: number): number;
-  eventPosition(id: number): number;
-  showEvent(position: number, id: number): number;
+  findEvent(id: number): number;
+  showFound(id: number): number;
+  showEvent(position: number): number;
   viewFields(): number;
   scanTakeAll(): void;
   scanTakeMatching(program: number, seenEnd: number, asOfEnd: number): void;
@@ -198,6 +205,40 @@ export interface CoreExports {
     prefixSize: number,
   ): number;
 
+  frameLengthAt(address: number, offset: number): number;
+  limitMemtables(bytes: number, rows: number): void;
+  getMemtableCount(): number;
+  memtableFrom(): number;
+  memtableTo(): number;
+  memtableOffset(): number;
+  memtableLastCrc(): number;
+  memtableLastSpan(): number;
+  memtableTime(): number;
+  memtableRows(): number;
+  memtableStreams(): number;
+  memtableRowsTo(from: number, count: number, out: number): void;
+  memtableStreamsTo(from: number, count: number, out: number): void;
+  memtableSequences(): number;
+  memtableSequencesTo(out: number): void;
+  memtableDrop(): void;
+  memtableBytes(): number;
+  timesTo(from: number, to: number, out: number): void;
+  stretchOfPosition(position: number): number;
+  runOpen(header: number, handle: number, wants: number): number;
+  runLoad(run: number): number;
+  runClose(run: number): void;
+  runReadPages(run: number, page: number, count: number, out: number): void;
+  runsReplace(index: number, count: number, run: number): void;
+  getRunCount(): number;
+  runsEnd(): number;
+  runsBytes(): number;
+  pagesBytes(): number;
+  getPageReads(): number;
+  resumeIndex(): void;
+
+  replayCompare(): void;
+  digestClear(): void;
+  digestCompare(run: number): number;
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
   findClaims(address: number, size: number, offset: number): number;
@@ -209,6 +250,33 @@ export interface CoreExports {
   getReplayNeeded(): number;
   getReplayClaim(): number;
   getReplayLastKind(): number;
+
+  buildOpen(
+    events: number,
+    streams: number,
+    sequences: number,
+    times: number,
+    partitions: number,
+  ): number;
+  buildCover(from: number, endOffset: number, crc: number, span: number, recordedAt: number): void;
+  buildStoreId(): number;
+  buildRows(): number;
+  buildStreams(): number;
+  buildSequences(): number;
+  buildTimes(): number;
+  buildStep(): number;
+  buildOutput(): number;
+  buildOutputPage(): number;
+  buildOutputPages(): number;
+  buildEnd(): void;
+  mergeOpen(runs: number): number;
+  mergeStep(): number;
+  mergeOutput(): number;
+  mergeOutputPage(): number;
+  mergeOutputPages(): number;
+  mergeEnd(): void;
+  getMergeRun(): number;
+  getMergePage(): number;
 }
 
 export interface CoreOptions {
@@ -217,12 +285,29 @@ export interface CoreOptions {
   readonly partitions: number;
   /** Blocks of the log kept in memory. */
   readonly cacheBytes: number;
+  /** Pages of index runs kept in memory. */
+  readonly pageBytes: number;
   /** Encoded transactions that may wait for one sync. */
   readonly batchBytesMax: number;
   /** Fills its argument with random bytes. */
   readonly random: (target: Uint8Array) => void;
+  /**
+   * Reads a page or more of a run that is being merged into `target`, and returns how many bytes there were: for cores
+   * that merge.
+   */
+  readonly readRun?: (run: number, offset: number, target: Uint8Array) => number;
 }
 
+/** Where the core gets pages of index runs from, while a call of it waits. */
+export interface PageSource {
+  /** Fills `target` with the pages from `page` on of the run that is known as `handle`; throws where it cannot. */
+  readPages(handle: number, page: number, target: Uint8Array): void;
+  /** A page is not what was written: throws what the call's user is to be told. */
+  pageDamaged(handle: number, page: number): never;
+}
+
+/** Bytes of a page of an index run. */
+export const PAGE_BYTES = 4_096;
 /** Bytes that a UUID takes. */
 export const UUID_BYTES = 16;
 /** The input area when it is made; it grows with what is put there. */
@@ -239,6 +324,8 @@ export class Core {
   readonly requestKeyAddress: number;
   /** Address of the result table. */
   readonly resultAddress: number;
+  /** Set by whoever opens runs. */
+  pages: PageSource | null = null;
   private bytesView = new Uint8Array(0);
   private wordsView = new Uint32Array(0);
   private doublesView = new Float64Array(0);
@@ -255,6 +342,19 @@ export class Core {
         fillRandom: (address: number, size: number) => {
           options.random(this.memory.subarray(address, address + size));
         },
+        readPages: (handle: number, page: number, count: number, address: number) => {
+          const start = address >>> 0;
+          const target = this.memory.subarray(start, start + count * PAGE_BYTES);
+          (this.pages as PageSource).readPages(handle >>> 0, page >>> 0, target);
+        },
+        pageDamaged: (handle: number, page: number) => {
+          (this.pages as PageSource).pageDamaged(handle >>> 0, page >>> 0);
+        },
+        readRun: (run: number, offset: number, address: number, size: number) => {
+          if (options.readRun === undefined) throw new CoreTrap("this core merges no runs");
+          const start = address >>> 0;
+          return options.readRun(run, offset, this.memory.subarray(start, start + size));
+        },
       },
     });
     this.exports = instance.exports as unknown as CoreExports;
@@ -262,6 +362,7 @@ export class Core {
       options.memoryBytesMax,
       options.partitions,
       options.cacheBytes,
+      options.pageBytes,
       options.batchBytesMax,
     );
     this.requestAddress = this.exports.requestsPtr();

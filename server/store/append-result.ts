@@ -5,7 +5,7 @@
 import type { Core } from "../core/core.ts";
 import type { TransactionBuilder } from "./transaction-builder.ts";
 
-const ROW_BYTES = 96;
+const ROW_BYTES = 104;
 const KEY_OFFSET = 16;
 const SEQUENCE = 4; // f64 index: byte 32
 const VERSION = 5;

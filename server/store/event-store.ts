@@ -7,38 +7,35 @@
  * restart, and reads go on over what was durable.
  */
 import { assert } from "../assert.ts";
-import { Core, MemoryRefused, type OutputArea, UUID_BYTES } from "../core/core.ts";
-import type { Encoding } from "../core/encoding.ts";
+import { Core, type OutputArea, UUID_BYTES } from "../core/core.ts";
 import {
-  CORRUPT,
   DONE,
+  INDEX_BEHIND,
   KIND_END,
   KIND_MARK,
   NEED_BLOCK,
-  NEED_OUTPUT,
-  NO_MEMORY,
   NO_ROOM,
   REPEATED,
 } from "../core/status.ts";
-import type { Disk } from "../disk.ts";
+import { type Disk, systemDisk } from "../disk.ts";
 import { StoreError } from "../errors.ts";
+import { divideIndexMemory } from "../index/index-memory.ts";
+import type { RunIndex } from "../index/run-index.ts";
+import { InlineRunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import {
   BATCH_BYTES_MAX,
-  CACHE_BYTES,
+  CACHE_BYTES_DEFAULT,
   CORE_MEMORY_BYTES_MAX,
-  REPLY_EVENT_BYTES_MAX,
-  SLICE_MS,
+  INDEX_MEMORY_BYTES_DEFAULT,
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
-import type { Filter } from "./filter.ts";
-import { FilteredScan, type ScanRange, type ScanSource } from "./filtered-scan.ts";
+import { EventReader } from "./event-reader.ts";
 import { SliceQueue } from "./slice-queue.ts";
 import { openStoreFolder } from "./store-folder.ts";
-import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
 
@@ -50,9 +47,6 @@ const GATHER_TURNS_MAX = 16;
 const OS_SYNC_INTERVAL_MS = 1_000;
 /** After the disk had no room, it is asked again at the earliest after this. */
 const ROOM_RETRY_MS = 250;
-
-/** Stream ids looked at between two looks at the clock. */
-const STREAMS_PER_CALL = 64;
 
 export type Durability = "fsync" | "os";
 
@@ -76,32 +70,37 @@ export interface StoreOptions {
   /** Bounds of core memory and of its cache, for tests of what happens at them. */
   readonly memoryBytesMax?: number;
   readonly cacheBytes?: number;
+  readonly indexMemoryBytes?: number;
+  /** Events of a memtable, for tests in which few make a run. */
+  readonly memtableEvents?: number;
 }
 
-/** What a scan wrote. */
-export interface ScanResult {
-  readonly eventCount: number;
-  readonly hasMore: boolean;
-  /** The first number that was not examined, or null where the range's end was reached for good. */
-  readonly next: number | null;
+/** What the index and the cache take; sizes in bytes. */
+export interface MemoryFigures {
+  readonly cacheBytes: number;
+  readonly cacheBytesMax: number;
+  readonly indexMemoryBytesMax: number;
+  readonly memtableCount: number;
+  readonly memtableBytes: number;
+  /** Filters and fences of the runs. */
+  readonly filterBytes: number;
+  /** Pages of runs in memory, and pages read since the start. */
+  readonly pageBytes: number;
+  readonly pageReads: number;
+  readonly runCount: number;
+  /** The runs' files. */
+  readonly diskBytes: number;
+  /** The worker that makes runs. */
+  readonly makerBytes: number;
+  /** Why runs cannot be made, or null. */
+  readonly failureReason: string | null;
 }
 
-/** A step of a walk over the stream ids. */
-export interface StreamIds {
-  /** With which the next step goes on; 0 where all were passed. */
-  readonly cursor: number;
-  readonly idCount: number;
-  /** The ids as RESP blob strings, one after the other. */
-  readonly ids: Uint8Array;
-}
-
-export class EventStore {
+export class EventStore extends EventReader {
   readonly storeId: string;
-  readonly epoch: string;
   readonly partitions: number;
   readonly strict: boolean;
   readonly durability: Durability;
-  readonly core: Core;
   /** The transaction that `append` takes. */
   readonly transaction: TransactionBuilder;
   /** The batch on which the last append's answer depends; 0 where it can be told at once. */
@@ -118,7 +117,7 @@ export class EventStore {
 
   private readonly options: StoreOptions;
   private readonly log: LocalLog;
-  private readonly blocks: BlockLoader;
+  private readonly index: RunIndex;
   private readonly unlock: () => void;
   private readonly settledCallbacks = new Map<number, ((outcome: Outcome) => void)[]>();
   private roomCallbacks: (() => void)[] = [];
@@ -148,12 +147,16 @@ export class EventStore {
   }
 
   private constructor(options: StoreOptions) {
-    this.options = options;
+    const indexMemory = divideIndexMemory(
+      options.indexMemoryBytes ?? INDEX_MEMORY_BYTES_DEFAULT,
+      options.memtableEvents,
+    );
     const opened = openStoreFolder({
       disk: options.disk,
       folder: options.folder,
       partitions: options.partitions,
       segmentBytes: options.segmentBytes,
+      index: indexMemory,
       clock: options.clock,
       random: options.random,
       log: options.log,
@@ -161,32 +164,37 @@ export class EventStore {
         new Core({
           memoryBytesMax: options.memoryBytesMax ?? CORE_MEMORY_BYTES_MAX,
           partitions,
-          cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+          cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
+          pageBytes: indexMemory.pageBytes,
           batchBytesMax: BATCH_BYTES_MAX,
           random: options.random,
         }),
     });
     const { core, identity, recovered } = opened;
-    this.core = core;
+    let fence = (_error: Error): void => {};
+    const log = new LocalLog(
+      {
+        disk: options.disk,
+        core,
+        folder: opened.logFolder,
+        storeId: identity.storeId,
+        segmentBytes: options.segmentBytes,
+        syncBatches: options.durability === "fsync",
+        syncPlace: options.syncPlace ?? "measured",
+        failed: (error) => fence(error),
+      },
+      recovered,
+    );
+    super(core, new BlockLoader(core, log, options.log), uuidText(identity.epoch));
+    fence = (error) => this.fence(error);
+    this.options = options;
+    this.log = log;
     this.unlock = opened.unlock;
     this.storeId = uuidText(identity.storeId);
-    this.epoch = uuidText(identity.epoch);
     this.partitions = identity.partitions;
     this.strict = options.strict;
     this.durability = options.durability;
     this.transaction = new TransactionBuilder(core);
-    const logOptions = {
-      disk: options.disk,
-      core,
-      folder: opened.logFolder,
-      storeId: identity.storeId,
-      segmentBytes: options.segmentBytes,
-      syncBatches: options.durability === "fsync",
-      syncPlace: options.syncPlace ?? "measured",
-      failed: (error: Error) => this.fence(error),
-    };
-    this.log = new LocalLog(logOptions, recovered);
-    this.blocks = new BlockLoader(core, this.log, options.log);
     this.subscriptions = new Subscriptions({
       core,
       blocks: this.blocks,
@@ -196,6 +204,22 @@ export class EventStore {
     core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
     this.log.enter({ start: recovered.end, end: this.log.roomEnd });
     this.visibleStreams = core.exports.streamCount();
+    this.index = opened.index;
+    this.startIndex(`${options.folder}/index`);
+  }
+
+  /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
+  private startIndex(folder: string): void {
+    const { disk, schedules } = this.options;
+    const changed = (): void => {
+      if (this.pendingBatch() === 0) this.releaseWaiters();
+    };
+    if (disk === systemDisk && schedules !== false) {
+      const later = (work: () => void): void => this.slices.add(work);
+      this.index.start(new WorkerRunMaker(folder), later, changed);
+    } else {
+      this.index.start(new InlineRunMaker(disk, folder), (work) => work(), changed);
+    }
   }
 
   // ── append ──────────────────────────────────────────────────────────────────────────────────────
@@ -233,6 +257,13 @@ export class EventStore {
         case NEED_BLOCK:
           this.loadBlock();
           break;
+        case INDEX_BEHIND:
+          if (this.index.failureReason !== null) {
+            this.index.advance();
+            throw readOnly(`the index cannot be written: ${this.index.failureReason}`);
+          }
+          if (this.pendingBatch() > 0) this.scheduleCommit();
+          return false;
         case NO_ROOM:
           if (!this.makeRoom(core.exports.getNeededSize())) return false;
           break;
@@ -402,6 +433,7 @@ export class EventStore {
     this.flightBatch = 0;
     this.notify(batch, "durable");
     this.subscriptions.deliver();
+    this.index.advance();
     this.settleRoom();
     if (exports.getFillLength() > 0) this.scheduleCommit();
     else this.scheduleMark();
@@ -545,210 +577,9 @@ export class EventStore {
     if (this.idleTimer !== null) clearTimeout(this.idleTimer);
     if (this.syncTimer !== null) clearTimeout(this.syncTimer);
     this.subscriptions.close();
+    this.index.close();
     this.log.close();
     this.unlock();
-  }
-
-  // ── reads ───────────────────────────────────────────────────────────────────────────────────────
-
-  /** The stream's current version, or -1; `key` is the address of 16 bytes, or 0 for any key. */
-  streamVersion(address: number, length: number, key: number): number {
-    return this.core.exports.streamVersion(address, length, key);
-  }
-
-  /** The last sequence of a partition, or -1. */
-  partitionSequence(partition: number): number {
-    return this.core.exports.partitionSequence(partition);
-  }
-
-  /** Writes the event with the id at `address`; false where there is none. */
-  writeEvent(area: OutputArea, address: number, encoding: Encoding): boolean {
-    const { exports } = this.core;
-    const position = exports.eventPosition(address);
-    if (position < 0) return false;
-    this.show(position, address);
-    area.reserve(exports.eventWriteMax(encoding));
-    area.tail = exports.eventWrite(area.tail, encoding) >>> 0;
-    return true;
-  }
-
-  /**
-   * Begins a scan of a stream's versions; `key` is the address of 16 bytes, or 0 for any key. `writeScan` goes on
-   * with it, in the same turn.
-   */
-  openStreamScan(address: number, length: number, key: number, range: ScanRange): void {
-    const { exports } = this.core;
-    const { from, to, count, isReverse } = range;
-    exports.scanTakeAll();
-    exports.scanOpenStream(address, length, key, from, to, count, isReverse);
-  }
-
-  /** Begins a scan of a partition's sequences. */
-  openPartitionScan(partition: number, range: ScanRange): void {
-    const { exports } = this.core;
-    exports.scanTakeAll();
-    exports.scanOpenPartition(partition, range.from, range.to, range.count, range.isReverse);
-  }
-
-  /** Begins a scan of positions. Throws AHEAD. */
-  openLogScan(range: ScanRange): void {
-    const { exports } = this.core;
-    if (!range.isReverse) this.checkStart(range.from);
-    exports.scanTakeAll();
-    exports.scanOpenLog(range.from, range.to, range.count, range.isReverse);
-  }
-
-  /** A scan of what a filter matches, which is done in slices. Throws AHEAD where its numbers are positions. */
-  openFilteredScan(
-    source: ScanSource,
-    range: ScanRange,
-    filter: Filter,
-    encoding: Encoding,
-  ): FilteredScan {
-    if (source.kind === "log" && !range.isReverse) this.checkStart(range.from);
-    return new FilteredScan(this.core, this.blocks, source, range, filter, encoding);
-  }
-
-  /** Throws AHEAD for a position from which on nothing can follow what this store has: it is another history's. */
-  checkStart(position: number): void {
-    const end = this.core.exports.getDurablePosition() - 1;
-    if (position <= end + 1) return;
-    throw new StoreError(
-      "AHEAD",
-      `position ${position} is beyond the end ${end} of epoch ${this.epoch}`,
-      { position, end, epoch: this.epoch },
-    );
-  }
-
-  /** Events that the scan will write if its length allows. */
-  scanCount(): number {
-    return Math.abs(this.core.exports.getScanStop() - this.core.exports.getScanAt());
-  }
-
-  /** Whether the range reaches beyond where COUNT stops. */
-  scanHasMore(): boolean {
-    return this.core.exports.getScanStop() !== this.core.exports.getScanEnd();
-  }
-
-  /**
-   * Writes the scan's events, as many as one reply may hold. Throws CORRUPT where the first one is damaged; a
-   * damaged one behind others ends the scan before it.
-   */
-  writeScan(area: OutputArea, encoding: Encoding): ScanResult {
-    const { exports } = this.core;
-    const startOffset = area.length;
-    const first = exports.getScanAt();
-    while (true) {
-      const written = area.length - startOffset;
-      const status = exports.scanRun(
-        area.tail,
-        area.end,
-        Math.max(0, REPLY_EVENT_BYTES_MAX - written), // the first event alone may be longer
-        written === 0,
-        encoding,
-      );
-      area.tail = exports.getScanTail() >>> 0;
-      if (status === DONE) break;
-      if (status === NEED_OUTPUT) {
-        area.reserve(exports.getScanNeeded());
-      } else if (status === NEED_BLOCK) {
-        if (!this.blocks.load()) {
-          if (area.length === startOffset) throw this.blocks.corrupt();
-          break;
-        }
-      } else if (status === CORRUPT) {
-        if (area.length === startOffset) throw this.blocks.corrupt();
-        break;
-      } else {
-        throw new MemoryRefused(0);
-      }
-    }
-    const at = exports.getScanAt();
-    const next = exports.scanNext();
-    return {
-      eventCount: Math.abs(at - first),
-      hasMore: at !== exports.getScanEnd(),
-      next: next < 0 ? null : next,
-    };
-  }
-
-  /**
-   * Ids of streams, in the order in which the streams came, from a cursor on (0 at first): those that match the
-   * pattern (null: all), `count` at the most, and no more than a slice's work allows. What is there from a walk's
-   * start to its end comes exactly once. `area` is used and left as it was. Throws CORRUPT where the event that
-   * names the first stream is damaged.
-   */
-  listStreamIds(
-    area: OutputArea,
-    cursor: number,
-    pattern: Uint8Array | null,
-    count: number,
-  ): StreamIds {
-    const size = pattern?.length ?? 0;
-    const address = this.core.allocate(size);
-    const start = area.length;
-    try {
-      if (pattern !== null) this.core.memory.set(pattern, address);
-      this.core.exports.streamsOpen(cursor);
-      const idCount = this.writeStreamIds(area, pattern === null ? 0 : address, size, count);
-      return {
-        cursor: this.core.exports.streamsCursor(),
-        idCount,
-        ids: area.memory.slice(area.origin + start, area.tail),
-      };
-    } finally {
-      area.tail = area.origin + start;
-      this.core.exports.release(address, size);
-    }
-  }
-
-  private writeStreamIds(area: OutputArea, pattern: number, size: number, count: number): number {
-    const { exports } = this.core;
-    const startedAt = performance.now();
-    let written = 0;
-    let examined = 0;
-    while (true) {
-      const wanted = count - written;
-      const status = exports.streamsRun(
-        area.tail,
-        area.end,
-        pattern,
-        size,
-        wanted,
-        STREAMS_PER_CALL,
-      );
-      area.tail = exports.getScanTail() >>> 0;
-      written += exports.getStreamsWritten();
-      examined += exports.getStreamsExamined();
-      if (status === DONE) return written;
-      if (status === NO_MEMORY) throw new MemoryRefused(0);
-      if (status === NEED_OUTPUT) {
-        area.reserve(exports.getScanNeeded());
-        continue;
-      }
-      if (examined > 0 && performance.now() - startedAt > SLICE_MS) return written;
-      if (status === CORRUPT || (status === NEED_BLOCK && !this.blocks.load())) {
-        if (examined === 0) throw this.blocks.corrupt();
-        return written;
-      }
-    }
-  }
-
-  /** Events by position, as objects: for what is not the hot path. Throws CORRUPT at a damaged one. */
-  readEvents(fromPosition: number, limit: number): StoredEvent[] {
-    const events: StoredEvent[] = [];
-    const end = Math.min(this.core.exports.getDurablePosition(), fromPosition + limit);
-    for (let position = fromPosition; position < end; position++) {
-      this.show(position, 0);
-      events.push(readStoredEvent(this.core));
-    }
-    return events;
-  }
-
-  /** The last position, or null on an empty store. */
-  lastPosition(): number | null {
-    const next = this.core.exports.getDurablePosition();
-    return next === 0 ? null : next - 1;
   }
 
   /** Streams with a durable event. */
@@ -773,8 +604,23 @@ export class EventStore {
     return this.core.exports.memoryUsed();
   }
 
-  cacheBytes(): number {
-    return this.core.exports.cacheBytes();
+  /** What the index and the cache take of memory and disk. */
+  memoryFigures(): MemoryFigures {
+    const { exports } = this.core;
+    return {
+      cacheBytes: exports.cacheBytes(),
+      cacheBytesMax: this.options.cacheBytes ?? CACHE_BYTES_DEFAULT,
+      indexMemoryBytesMax: this.options.indexMemoryBytes ?? INDEX_MEMORY_BYTES_DEFAULT,
+      memtableCount: exports.getMemtableCount(),
+      memtableBytes: exports.memtableBytes(),
+      filterBytes: exports.runsBytes(),
+      pageBytes: exports.pagesBytes(),
+      pageReads: exports.getPageReads(),
+      runCount: this.index.runCount,
+      diskBytes: this.index.diskBytes,
+      makerBytes: this.index.makerBytes,
+      failureReason: this.index.failureReason,
+    };
   }
 
   /** Bytes of frames in the log, headers and marks included. */
@@ -789,22 +635,6 @@ export class EventStore {
 
   segmentCount(): number {
     return this.log.segmentCount();
-  }
-
-  private show(position: number, id: number): void {
-    while (true) {
-      const status = this.core.exports.showEvent(position, id);
-      if (status === DONE) return;
-      if (status === NEED_BLOCK) this.loadBlock();
-      else if (status === CORRUPT) throw this.blocks.corrupt();
-      else throw new MemoryRefused(0);
-    }
-  }
-
-  /** An event that need not be durable: for naming it in an error. */
-  private peekEvent(position: number): StoredEvent {
-    this.show(position, 0);
-    return readStoredEvent(this.core);
   }
 
   private loadBlock(): void {

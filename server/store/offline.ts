@@ -6,10 +6,13 @@ import { Core } from "../core/core.ts";
 import { DONE, NEED_BLOCK } from "../core/status.ts";
 import { systemDisk } from "../disk.ts";
 import { OpenError } from "../errors.ts";
+import { divideIndexMemory } from "../index/index-memory.ts";
+import type { RunIndex } from "../index/run-index.ts";
 import {
   BATCH_BYTES_MAX,
-  CACHE_BYTES,
+  CACHE_BYTES_DEFAULT,
   CORE_MEMORY_BYTES_MAX,
+  INDEX_MEMORY_BYTES_DEFAULT,
   SEGMENT_BYTES_DEFAULT,
 } from "../limits.ts";
 import { SegmentReader } from "../log/local/segment-reader.ts";
@@ -25,13 +28,17 @@ const PRINT_LENGTH = 64 * 1024;
  */
 export function verifyStore(folder: string, print: (line: string) => void): boolean {
   try {
-    const { core, recovered, unlock } = openReadOnly(folder, (line) => print(line));
+    const { core, recovered, index, unlock } = openReadOnly(folder, true, (line) => print(line));
     const bytes = recovered.segments.reduce((sum, segment) => sum + segment.bytes, 0);
     print(
       `segments: ${recovered.segments.length}, ${bytes} bytes, headers and chain of records right`,
     );
     print(`events: ${recovered.position}, checksums, positions, versions and sequences right`);
     print(`streams: ${core.exports.streamCount()}`);
+    print(
+      `index runs: ${index.runCount}, ${index.diskBytes} bytes, checksums right, and they say what the log says`,
+    );
+    index.close();
     print(
       recovered.wasStopped
         ? "the store was stopped in order: nothing is missing at its end"
@@ -60,7 +67,7 @@ export async function dumpStore(
   options: DumpOptions,
   print: (text: string) => Promise<void> | undefined,
 ): Promise<void> {
-  const reader = new OfflineReader(openReadOnly(folder, () => {}));
+  const reader = new OfflineReader(openReadOnly(folder, false, () => {}));
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   let printed = 0;
   let text = "";
@@ -78,12 +85,19 @@ export async function dumpStore(
   reader.close();
 }
 
-function openReadOnly(folder: string, log: (line: string) => void): OpenedFolder {
+function openReadOnly(
+  folder: string,
+  verifies: boolean,
+  log: (line: string) => void,
+): OpenedFolder {
+  const index = divideIndexMemory(INDEX_MEMORY_BYTES_DEFAULT);
   return openStoreFolderReadOnly({
     disk: systemDisk,
     folder,
     partitions: null,
     segmentBytes: SEGMENT_BYTES_DEFAULT,
+    index,
+    verifies,
     clock: Date.now,
     random: refuseRandom,
     log,
@@ -91,7 +105,8 @@ function openReadOnly(folder: string, log: (line: string) => void): OpenedFolder
       new Core({
         memoryBytesMax: CORE_MEMORY_BYTES_MAX,
         partitions,
-        cacheBytes: CACHE_BYTES,
+        cacheBytes: CACHE_BYTES_DEFAULT,
+        pageBytes: index.pageBytes,
         batchBytesMax: BATCH_BYTES_MAX,
         random: refuseRandom,
       }),
@@ -109,11 +124,13 @@ class OfflineReader {
   private readonly core: Core;
   private readonly log: SegmentReader;
   private readonly unlock: () => void;
+  private readonly index: RunIndex;
 
   constructor(opened: OpenedFolder) {
     const { core, recovered } = opened;
     this.core = core;
     this.unlock = opened.unlock;
+    this.index = opened.index;
     this.end = recovered.position;
     this.log = new SegmentReader(systemDisk, recovered.segments);
     core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
@@ -122,7 +139,7 @@ class OfflineReader {
   read(position: number): StoredEvent {
     const { exports } = this.core;
     while (true) {
-      const status = exports.showEvent(position, 0);
+      const status = exports.showEvent(position);
       if (status === DONE) return readStoredEvent(this.core);
       const address = exports.getMissedPtr() >>> 0;
       const target = this.core.memory.subarray(address, address + exports.getMissedSize());
@@ -137,6 +154,7 @@ class OfflineReader {
   }
 
   close(): void {
+    this.index.close();
     this.log.close();
     this.unlock();
   }

@@ -6,14 +6,17 @@
  *   log/<n>.seg     segments, named by their first position
  *   log/next        the prepared segment
  *   log/end         where an orderly stop left the log; gone while a server runs
+ *   index/<n>-<m>.run   index runs: made again from the log where they are missing or unfit
  */
 
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import { type Disk, writeFully, zeroFill } from "../disk.ts";
 import { OpenError } from "../errors.ts";
+import type { IndexMemory } from "../index/index-memory.ts";
+import { RunIndex } from "../index/run-index.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PREPARE_SLICE_BYTES } from "../limits.ts";
-import { type RecoveredLog, recover } from "../log/local/recovery.ts";
+import { listSegments, type RecoveredLog, recover } from "../log/local/recovery.ts";
 import {
   encodeSegmentHeader,
   isSegmentName,
@@ -21,6 +24,7 @@ import {
   SEGMENT_HEADER_BYTES,
   segmentName,
 } from "../log/local/segment.ts";
+import { SegmentReader } from "../log/local/segment-reader.ts";
 import {
   decodeStoreFile,
   partitionsOf,
@@ -32,6 +36,7 @@ import {
 
 const LOCK_NAME = "LOCK";
 const LOG_NAME = "log";
+const INDEX_NAME = "index";
 const SECRET_BYTES = 16;
 
 export interface FolderOptions {
@@ -39,6 +44,9 @@ export interface FolderOptions {
   readonly folder: string;
   readonly partitions: number | null;
   readonly segmentBytes: number;
+  readonly index: IndexMemory;
+  /** Reads all of the log, and holds the index runs against it. */
+  readonly verifies?: boolean;
   readonly clock: () => number;
   readonly random: (target: Uint8Array) => void;
   readonly log: (line: string) => void;
@@ -51,6 +59,7 @@ export interface OpenedFolder {
   readonly identity: StoreIdentity;
   readonly logFolder: string;
   readonly recovered: RecoveredLog;
+  readonly index: RunIndex;
   readonly unlock: () => void;
 }
 
@@ -125,17 +134,44 @@ function recoverLog(
   options: FolderOptions,
   { core, identity }: { core: Core; identity: StoreIdentity },
   readOnly: boolean,
-): { logFolder: string; recovered: RecoveredLog } {
+): { logFolder: string; recovered: RecoveredLog; index: RunIndex } {
+  const { disk, log } = options;
   const logFolder = `${options.folder}/${LOG_NAME}`;
-  const recovered = recover({
-    disk: options.disk,
+  const { storeId, partitions } = identity;
+  const segments = listSegments({ disk, core, folder: logFolder, storeId });
+  const reader = new SegmentReader(disk, segments);
+  const index = new RunIndex({
+    disk,
     core,
-    folder: logFolder,
-    storeId: identity.storeId,
-    readOnly,
-    log: options.log,
+    folder: `${options.folder}/${INDEX_NAME}`,
+    storeId,
+    partitions,
+    unfit: options.verifies === true ? "refuse" : readOnly ? "leave" : "remove",
+    memory: options.index,
+    readLog: (offset, target) => reader.read(offset, target),
+    log,
   });
-  return { logFolder, recovered };
+  try {
+    const check = options.verifies === true ? index.startCheck() : null;
+    const recovered = recover({
+      disk,
+      core,
+      folder: logFolder,
+      segments,
+      readOnly,
+      runEnd: check,
+      full: () => index.makeAtStart(),
+      log,
+    });
+    if (check !== null) index.finishCheck();
+    index.tellMade();
+    return { logFolder, recovered, index };
+  } catch (error) {
+    index.close();
+    throw error;
+  } finally {
+    reader.close();
+  }
 }
 
 /** Makes a store: its first segment, then STORE, which says that the rest is there. Returns STORE's bytes. */

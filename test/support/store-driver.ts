@@ -138,8 +138,7 @@ export function streamVersion(store: EventStore, stream: string): number {
 /** The event with this id, or null. */
 export function eventById(store: EventStore, eventId: string): StoredEvent | null {
   const { address } = put(store, Buffer.from(eventId.replaceAll("-", ""), "hex"));
-  const position = store.core.exports.eventPosition(address);
-  return position < 0 ? null : (store.readEvents(position, 1)[0] ?? null);
+  return store.readEvent(address);
 }
 
 function put(store: EventStore, bytes: Uint8Array): { address: number; length: number } {

@@ -1,7 +1,8 @@
 /**
- * Recovery: from segment files to tables and a log's end.
+ * Recovery: from segment files to memtables and a log's end.
  *
- * Sealed segments must be whole: each ends where the next one's header says. In the last segment, let the claim
+ * What index runs cover is known: reading begins with the segment in which they end, or with the last. The segments
+ * read must be whole: each ends where the next one's header says. In the last segment, let the claim
  * be the highest durable mark of any valid frame, searched to the file's end, past damage too. What lies below
  * the claim was synced: damage there is damage to synced data, and the store is not opened. What lies at or
  * beyond it is a torn tail: it is copied aside and cut at the first bad frame. Then the bytes from the claim to
@@ -13,9 +14,11 @@
 import type { Core } from "../../core/core.ts";
 import {
   KIND_END,
+  REPLAY_FULL,
   REPLAY_MISFIT,
   REPLAY_NEEDS_MORE,
   REPLAY_NO_MEMORY,
+  REPLAY_RUN_END,
   REPLAY_STOPPED,
   REPLAY_UNKNOWN_KIND,
 } from "../../core/status.ts";
@@ -59,19 +62,27 @@ export interface RecoveryOptions {
   readonly core: Core;
   /** The folder `log`. */
   readonly folder: string;
-  readonly storeId: Uint8Array;
+  readonly segments: readonly SegmentFile[];
   /** Leaves every byte as it is: a torn tail is told, not cut. */
   readonly readOnly: boolean;
+  /** Reads all of the log, what index runs cover too, and is called where each of them ends; null: reads the rest. */
+  readonly runEnd: (() => void) | null;
+  /** The memtables are full: makes index runs of those that are sealed. */
+  readonly full: () => void;
   readonly log: (line: string) => void;
 }
 
 /** Opens the log: fills the core's tables and mends a torn tail. Throws OpenError where synced data is damaged. */
 export function recover(options: RecoveryOptions): RecoveredLog {
-  const { core } = options;
-  const segments = listSegments(options);
-  const progress = new Progress(options.log, segments);
+  const { core, segments } = options;
+  const unread = options.runEnd !== null ? 0 : coveredSegments(segments, core.exports.runsEnd());
+  const progress = new Progress(options.log, segments.slice(unread));
   segments.forEach((segment, index) => {
+    if (index < unread) return;
     const { header } = segment;
+    if (index === unread && index > 0) {
+      core.exports.replayEnter(header.base, header.previousCrc, header.firstPosition);
+    }
     if (header.firstPosition !== core.exports.getReplayPosition()) {
       throw damage(
         segment,
@@ -89,7 +100,7 @@ export function recover(options: RecoveryOptions): RecoveredLog {
     );
     const file = options.disk.open(segment.path, "read");
     try {
-      replaySegment(core, file, segment, progress);
+      replaySegment(options, file, segment, progress);
     } finally {
       file.close();
     }
@@ -111,7 +122,22 @@ export function recover(options: RecoveryOptions): RecoveredLog {
   };
 }
 
-function listSegments(options: RecoveryOptions): SegmentFile[] {
+/** Segments before the one in which the runs end; the last one is always read. */
+function coveredSegments(segments: readonly SegmentFile[], runsEnd: number): number {
+  let index = segments.length - 1;
+  while (index > 0 && (segments[index] as SegmentFile).header.firstPosition > runsEnd) index--;
+  return index;
+}
+
+interface SegmentsOptions {
+  readonly disk: Disk;
+  readonly core: Core;
+  readonly folder: string;
+  readonly storeId: Uint8Array;
+}
+
+/** The log's segments, in order, their headers checked. Throws OpenError. */
+export function listSegments(options: SegmentsOptions): SegmentFile[] {
   const names = options.disk.list(options.folder).filter(isSegmentName);
   if (names.length === 0) throw new OpenError(`${options.folder}: the log holds no segment`);
   const segments = names.map((name) => openSegment(options, name));
@@ -122,7 +148,7 @@ function listSegments(options: RecoveryOptions): SegmentFile[] {
   return segments;
 }
 
-function openSegment(options: RecoveryOptions, name: string): SegmentFile {
+function openSegment(options: SegmentsOptions, name: string): SegmentFile {
   const path = `${options.folder}/${name}`;
   const file = options.disk.open(path, "read");
   try {
@@ -149,7 +175,12 @@ function openSegment(options: RecoveryOptions, name: string): SegmentFile {
 }
 
 /** Takes the segment's frames up to the first place that is no whole frame. */
-function replaySegment(core: Core, file: DiskFile, segment: SegmentFile, progress: Progress): void {
+function replaySegment(
+  { core, full, runEnd }: RecoveryOptions,
+  file: DiskFile,
+  segment: SegmentFile,
+  progress: Progress,
+): void {
   const window = new Window(core, file, segment);
   try {
     let needed = WINDOW_BYTES;
@@ -160,6 +191,14 @@ function replaySegment(core: Core, file: DiskFile, segment: SegmentFile, progres
       const taken = core.exports.getReplayOffset() - start;
       progress.add(taken, core.exports.getReplayPosition());
       if (status === REPLAY_STOPPED) return;
+      if (status === REPLAY_FULL) {
+        full();
+        continue;
+      }
+      if (status === REPLAY_RUN_END) {
+        runEnd?.();
+        continue;
+      }
       if (status === REPLAY_NEEDS_MORE) {
         const missing = core.exports.getReplayNeeded();
         if (core.exports.getReplayOffset() + missing > segment.header.base + segment.bytes) return;

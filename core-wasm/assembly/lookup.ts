@@ -1,0 +1,156 @@
+// Where everything is: what appends and reads ask, answered from the memtables, newest first, and then from the runs.
+import { durableOffset, durablePosition } from "./batch";
+import {
+  active, memtableAt, memtableCount, memtableFirst, memtableId, memtableNewStreams, memtablePlace, memtableStream, rowPlace, rowsBelow,
+  streamFirst, streamHash as hashOfStream, streamKey, streamList, streamNext,
+} from "./memtable";
+import { PART_POSITIONS } from "./run-format";
+import {
+  foundCount, foundFirst, foundHash, foundKey, foundPlace as placeInRun, runAt, runCount, runFindId, runFindStream, runFrom,
+  runNewStreams, runValue, runsEnd,
+} from "./runs";
+
+/** Log offset of the frame at a place. */
+@inline export function placeOffset(place: u64): u64 {
+  return (place >> 16) << 3;
+}
+
+/** Index in its frame of the event at a place. */
+@inline export function placeIndex(place: u64): u32 {
+  return <u32>(place & 0xffff);
+}
+
+/** Places below it hold what readers may see. */
+@inline export function durablePlace(): u64 {
+  return (durableOffset >> 3) << 16;
+}
+
+/** Place of the event at a position, which must be there. */
+export function placeOf(position: u64): u64 {
+  if (position >= memtableFirst(memtableAt(0))) {
+    let at = memtableCount - 1;
+    while (memtableFirst(memtableAt(at)) > position) at--;
+    return memtablePlace(memtableAt(at), position);
+  }
+  assert(position < runsEnd());
+  let low: u32 = 0;
+  let high = runCount;
+  while (low + 1 < high) {
+    const middle = (low + high) >>> 1;
+    if (runFrom(runAt(middle)) <= position) low = middle;
+    else high = middle;
+  }
+  return runValue(runAt(low), PART_POSITIONS, position - runFrom(runAt(low)));
+}
+
+/** The position that `positionOf` found last: the next one asked for is mostly not far behind it. */
+let lastPosition: u64 = 0;
+
+/** Position of the durable event at a place, which some list gave: places ascend with positions. */
+export function positionOf(place: u64): u64 {
+  assert(place < durablePlace());
+  let low: u64 = 0;
+  let high = durablePosition;
+  if (lastPosition < high && placeOf(lastPosition) <= place) {
+    low = lastPosition;
+    for (let step: u64 = 1; low + step < high; step <<= 1) {
+      if (placeOf(low + step) > place) {
+        high = low + step;
+        break;
+      }
+      low += step;
+    }
+  }
+  while (low + 1 < high) {
+    const middle = (low + high) >>> 1;
+    if (placeOf(middle) <= place) low = middle;
+    else high = middle;
+  }
+  lastPosition = low;
+  return low;
+}
+
+/** The event's place, after `eventIdFind`. */
+export let foundPlace: u64 = 0;
+
+/** Whether the store has the event with this id, durable or not. */
+export function eventIdFind(low: u64, high: u32): bool {
+  for (let i = memtableCount; i > 0; i--) {
+    const row = memtableId(memtableAt(i - 1), low, high);
+    if (row == 0) continue;
+    foundPlace = rowPlace(row);
+    return true;
+  }
+  for (let i = runCount; i > 0; i--) {
+    if (!runFindId(runAt(i - 1), low, high)) continue;
+    foundPlace = placeInRun;
+    return true;
+  }
+  return false;
+}
+
+/** A stream as its next append finds it, after `streamFind`. */
+export let headNext: u64 = 0;
+export let headHash: u32 = 0;
+/** Its explicit key, which is to be copied at once, or 0. */
+export let headKey: usize = 0;
+/** The stream in the active memtable, or 0. */
+export let headStream: usize = 0;
+
+/** Whether the store has the stream, durable or not. */
+export function streamFind(low: u64, high: u32): bool {
+  headStream = 0;
+  for (let i = memtableCount; i > 0; i--) {
+    const memtable = memtableAt(i - 1);
+    const stream = memtableStream(memtable, low, high);
+    if (stream == 0) continue;
+    if (memtable == active) headStream = stream;
+    takeStream(stream, streamNext(stream));
+    return true;
+  }
+  return streamInRuns(low, high);
+}
+
+/** Whether readers may see an event of the stream; `headNext` is then behind the last one that they may. */
+export function streamFindVisible(low: u64, high: u32): bool {
+  for (let i = memtableCount; i > 0; i--) {
+    const memtable = memtableAt(i - 1);
+    const stream = memtableStream(memtable, low, high);
+    if (stream == 0) continue;
+    const count = rowsSeen(memtable, streamList(stream));
+    if (count == 0) continue;
+    takeStream(stream, streamFirst(stream) + count);
+    return true;
+  }
+  return streamInRuns(low, high);
+}
+
+@inline function takeStream(stream: usize, next: u64): void {
+  headNext = next;
+  headHash = hashOfStream(stream);
+  headKey = streamKey(stream);
+}
+
+function streamInRuns(low: u64, high: u32): bool {
+  for (let i = runCount; i > 0; i--) {
+    if (!runFindStream(runAt(i - 1), low, high)) continue;
+    headNext = foundFirst + foundCount;
+    headHash = foundHash;
+    headKey = foundKey;
+    return true;
+  }
+  return false;
+}
+
+/** How many of a memtable's list readers may see. */
+@inline function rowsSeen(memtable: usize, list: usize): u32 {
+  return rowsBelow(memtable, list, durablePosition);
+}
+
+/** Streams, durable or not. */
+export function streamCount(): u64 {
+  let count: u64 = 0;
+  for (let i: u32 = 0; i < runCount; i++) count += runNewStreams(runAt(i));
+  for (let i: u32 = 0; i < memtableCount; i++) count += memtableNewStreams(memtableAt(i));
+  return count;
+}

@@ -1,0 +1,43 @@
+// Filters that say of a hash that a run surely lacks it, or that it may have it (about 1 % of what it lacks): a Bloom
+// filter whose bits for one hash lie in one block of 64 bytes, so that a look costs one cache line (Putze, Sanders
+// and Singler, 2007). Ten bits an entry; the block is chosen by the hash's upper 32 bits, seven bits of it by the others.
+import { FILTER_BLOCK_SIZE } from "./run-format";
+
+const BITS_PER_ENTRY: u64 = 10;
+const BLOCK_BITS: u64 = 512;
+const HASHES: u32 = 7;
+
+/** Blocks of a filter for this many entries; one at least. */
+export function filterBlocks(entries: u64): u32 {
+  return <u32>max<u64>(1, (entries * BITS_PER_ENTRY + BLOCK_BITS - 1) / BLOCK_BITS);
+}
+
+@inline function blockOf(filter: usize, blocks: u32, low: u64): usize {
+  return filter + <usize>(((low >> 32) * <u64>blocks) >> 32) * FILTER_BLOCK_SIZE;
+}
+
+@inline function bitsOf(low: u64, high: u32): u64 {
+  return (low & 0xffffffff) | (<u64>high << 32);
+}
+
+export function filterAdd(filter: usize, blocks: u32, low: u64, high: u32): void {
+  const block = blockOf(filter, blocks, low);
+  let bits = bitsOf(low, high);
+  for (let i: u32 = 0; i < HASHES; i++) {
+    const bit = <u32>bits & 511;
+    const word = block + <usize>((bit >> 6) << 3);
+    store<u64>(word, load<u64>(word) | (<u64>1 << (bit & 63)));
+    bits >>= 9;
+  }
+}
+
+export function filterMayHold(filter: usize, blocks: u32, low: u64, high: u32): bool {
+  const block = blockOf(filter, blocks, low);
+  let bits = bitsOf(low, high);
+  for (let i: u32 = 0; i < HASHES; i++) {
+    const bit = <u32>bits & 511;
+    if (!((load<u64>(block + <usize>((bit >> 6) << 3)) >> (bit & 63)) & 1)) return false;
+    bits >>= 9;
+  }
+  return true;
+}

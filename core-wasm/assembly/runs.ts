@@ -1,0 +1,365 @@
+// The runs that are open: immutable files that say where the events of a stretch of positions are. They follow one
+// another without a gap from position 0 on; what they do not cover is in the memtables.
+//
+//   run   0 first position u64 │ 8 end position u64 │ 16 log offset behind its last frame u64 │ 24 streams that begin here u64
+//         32 handle u32 │ 36 seed u32 │ 40 id filter: ptr, blocks │ 48 stream filter │ 56 id fences: ptr, pages │ 64 stream fences
+//         72 what is loaded of filters and fences: part u32, pages u32 │ 80 recorded_at u64 │ 88 which filters u32 │ 96 parts
+//
+// A look-up by hash asks the run's filter, finds the page with the fences, which are the pages' first hashes, and reads
+// that page. Filters and fences are read when a run is opened, a piece at a time, since a large run has many.
+import { allocate, release } from "./memory";
+import { pageOf, pagesRead } from "./pages";
+import { partitionResume } from "./memtable";
+import { filterMayHold } from "./run-filter";
+import {
+  FENCES_PER_PAGE, FENCE_SIZE, FILTER_BLOCKS_PER_PAGE, FILTER_BLOCK_SIZE, HEADER_END_OFFSET, HEADER_FROM, HEADER_NEW_STREAMS,
+  HEADER_PARTS, HEADER_RECORDED_AT, HEADER_TO, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, IDS_PER_PAGE, ID_SIZE, KEYS_PER_PAGE, KEY_SIZE,
+  PAGE_SIZE, PARTITIONS_PER_PAGE, PARTITION_SIZE, PARTS, PART_ENTRIES, PART_HEADS, PART_HEAD_FENCES, PART_HEAD_FILTER, PART_IDS,
+  PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_PARTITIONS, PART_SIZE, PART_TIMES, PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE,
+  runSeed,
+} from "./run-format";
+import { timesUnite } from "./times";
+
+/** Runs at a time; merging keeps them far fewer. */
+export const RUNS_MAX: u32 = 64;
+
+const RUN_TO: usize = 8;
+const RUN_END_OFFSET: usize = 16;
+const RUN_NEW_STREAMS: usize = 24;
+const RUN_HANDLE: usize = 32;
+const RUN_SEED: usize = 36;
+const RUN_ID_FILTER: usize = 40;
+const RUN_HEAD_FILTER: usize = 48;
+const RUN_ID_FENCES: usize = 56;
+const RUN_HEAD_FENCES: usize = 64;
+const RUN_LOADED_PART: usize = 72;
+const RUN_LOADED_PAGES: usize = 76;
+const RUN_RECORDED_AT: usize = 80;
+const RUN_WANTS: usize = 88;
+const RUN_PARTS: usize = 96;
+const RUN_SIZE: usize = RUN_PARTS + <usize>PARTS * PART_SIZE;
+
+/** Filters that a run keeps in memory: without one each look-up reads a page. */
+export const WANTS_ID_FILTER: u32 = 1;
+export const WANTS_HEAD_FILTER: u32 = 2;
+
+/** Open runs, oldest first: their ptrs. */
+const runs: usize = memory.data(64 * sizeof<u32>(), 4);
+export let runCount: u32 = 0;
+
+/** Pages that a step of loading reads. */
+const LOAD_PAGES: u32 = 64;
+let loadArea: usize = 0;
+
+export function runsInit(): void {
+  loadArea = allocate(<usize>LOAD_PAGES * PAGE_SIZE);
+  assert(loadArea != 0);
+}
+
+@inline export function runAt(index: u32): usize {
+  return load<u32>(runs + (index << 2));
+}
+
+@inline export function runFrom(run: usize): u64 { return load<u64>(run); }
+@inline export function runTo(run: usize): u64 { return load<u64>(run, RUN_TO); }
+@inline export function runNewStreams(run: usize): u64 { return load<u64>(run, RUN_NEW_STREAMS); }
+@inline export function runRecordedAt(run: usize): u64 { return load<u64>(run, RUN_RECORDED_AT); }
+
+@inline function firstPage(run: usize, part: u32): u32 {
+  return <u32>load<u64>(run + RUN_PARTS + <usize>part * PART_SIZE);
+}
+
+@inline export function partEntries(run: usize, part: u32): u64 {
+  return load<u64>(run + RUN_PARTS + <usize>part * PART_SIZE, PART_ENTRIES);
+}
+
+@inline export function partPage(run: usize, part: u32, page: u32): usize {
+  return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page);
+}
+
+/** Position behind what the runs cover. */
+export function runsEnd(): u64 {
+  return runCount == 0 ? 0 : runTo(runAt(runCount - 1));
+}
+
+// ── opening ───────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Opens the run whose checked header lies at `header` and whose file the shell knows as `handle`; it is loaded and
+ * used later. Returns its ptr, 0 where memory is refused.
+ */
+export function runOpen(header: usize, handle: u32, wants: u32): usize {
+  const run = allocate(RUN_SIZE);
+  if (run == 0) return 0;
+  memory.fill(run, 0, RUN_SIZE);
+  store<u64>(run, load<u64>(header, HEADER_FROM));
+  store<u64>(run, load<u64>(header, HEADER_TO), RUN_TO);
+  store<u64>(run, load<u64>(header, HEADER_END_OFFSET), RUN_END_OFFSET);
+  store<u64>(run, load<u64>(header, HEADER_NEW_STREAMS), RUN_NEW_STREAMS);
+  store<u64>(run, load<u64>(header, HEADER_RECORDED_AT), RUN_RECORDED_AT);
+  store<u32>(run, handle, RUN_HANDLE);
+  store<u32>(run, runSeed(header), RUN_SEED);
+  store<u32>(run, wants, RUN_WANTS);
+  memory.copy(run + RUN_PARTS, header + HEADER_PARTS, <usize>PARTS * PART_SIZE);
+  const isPlaced = (!(wants & WANTS_ID_FILTER) || makeTable(run, RUN_ID_FILTER, PART_ID_FILTER, FILTER_BLOCK_SIZE)) &&
+    (!(wants & WANTS_HEAD_FILTER) || makeTable(run, RUN_HEAD_FILTER, PART_HEAD_FILTER, FILTER_BLOCK_SIZE)) &&
+    makeTable(run, RUN_ID_FENCES, PART_ID_FENCES, FENCE_SIZE) && makeTable(run, RUN_HEAD_FENCES, PART_HEAD_FENCES, FENCE_SIZE);
+  if (isPlaced) return run;
+  runClose(run);
+  return 0;
+}
+
+function makeTable(run: usize, field: usize, part: u32, entrySize: usize): bool {
+  const entries = <u32>partEntries(run, part);
+  const table = allocate(<usize>max<u32>(1, entries) * entrySize);
+  store<u32>(run + field, <u32>table);
+  store<u32>(run + field, entries, 4);
+  return table != 0;
+}
+
+/** Memory that the run's filters and fences take. */
+export function runBytes(run: usize): usize {
+  let bytes: usize = 0;
+  if (load<u32>(run, RUN_ID_FILTER) != 0) bytes += <usize>load<u32>(run + RUN_ID_FILTER, 4) * FILTER_BLOCK_SIZE;
+  if (load<u32>(run, RUN_HEAD_FILTER) != 0) bytes += <usize>load<u32>(run + RUN_HEAD_FILTER, 4) * FILTER_BLOCK_SIZE;
+  return bytes + <usize>(load<u32>(run + RUN_ID_FENCES, 4) + load<u32>(run + RUN_HEAD_FENCES, 4)) * FENCE_SIZE;
+}
+
+/** Reads pages of a run's file past the cache, and checks them. */
+export function runReadPages(run: usize, page: u32, count: u32, out: usize): void {
+  pagesRead(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), page, count, out);
+}
+
+/** Loads one more piece of filters, fences and times; true when all is there. */
+export function runLoad(run: usize): bool {
+  const part = load<u32>(run, RUN_LOADED_PART);
+  if (part == 0) return loadPiece(run, PART_ID_FENCES, load<u32>(run, RUN_ID_FENCES), FENCES_PER_PAGE, FENCE_SIZE);
+  if (part == 1) return loadPiece(run, PART_HEAD_FENCES, load<u32>(run, RUN_HEAD_FENCES), FENCES_PER_PAGE, FENCE_SIZE);
+  if (part == 2) {
+    return loadPiece(run, PART_ID_FILTER, load<u32>(run, RUN_ID_FILTER), FILTER_BLOCKS_PER_PAGE, FILTER_BLOCK_SIZE);
+  }
+  if (part == 3) {
+    return loadPiece(run, PART_HEAD_FILTER, load<u32>(run, RUN_HEAD_FILTER), FILTER_BLOCKS_PER_PAGE, FILTER_BLOCK_SIZE);
+  }
+  return true;
+}
+
+/** Loads pages of a part to where they belong in its table; always false. */
+function loadPiece(run: usize, part: u32, table: usize, perPage: u32, entrySize: usize): bool {
+  const entries = <u32>partEntries(run, part);
+  const pages: u32 = table == 0 ? 0 : (entries + perPage - 1) / perPage;
+  const loaded = load<u32>(run, RUN_LOADED_PAGES);
+  const count = min<u32>(pages - loaded, LOAD_PAGES);
+  if (count > 0) {
+    pagesRead(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + loaded, count, loadArea);
+    for (let i: u32 = 0; i < count; i++) {
+      const first = (loaded + i) * perPage;
+      memory.copy(table + <usize>first * entrySize, loadArea + <usize>i * PAGE_SIZE, <usize>min(perPage, entries - first) * entrySize);
+    }
+    store<u32>(run, loaded + count, RUN_LOADED_PAGES);
+  }
+  if (loaded + count == pages) {
+    store<u32>(run, load<u32>(run, RUN_LOADED_PART) + 1, RUN_LOADED_PART);
+    store<u32>(run, 0, RUN_LOADED_PAGES);
+  }
+  return false;
+}
+
+/** Takes over, at a start, what a run knows of times and of the partitions' sequences; run after run, oldest first. */
+export function runResume(run: usize): void {
+  const times = <u32>partEntries(run, PART_TIMES);
+  for (let i: u32 = 0; i < times; i++) {
+    const entry = partPage(run, PART_TIMES, i / TIMES_PER_PAGE) + <usize>(i % TIMES_PER_PAGE) * TIMES_SIZE;
+    timesUnite(load<u64>(entry), load<u64>(entry, 8), load<u64>(entry, 16), load<u64>(entry, 24));
+  }
+  const partitions = <u32>partEntries(run, PART_PARTITIONS);
+  for (let i: u32 = 0; i < partitions; i++) {
+    const entry = partitionEntry(run, i);
+    partitionResume(load<u32>(entry), load<u64>(entry, 8) + load<u32>(entry, 4));
+  }
+}
+
+/** Uses a loaded run from now on, in the place of the `count` runs from `index` on, which it covers. */
+export function runsReplace(index: u32, count: u32, run: usize): void {
+  assert(index + count <= runCount && runCount - count < RUNS_MAX);
+  if (count > 0) {
+    assert(runFrom(runAt(index)) == runFrom(run) && runTo(runAt(index + count - 1)) == runTo(run));
+  } else {
+    assert(index == runCount && runFrom(run) == runsEnd());
+  }
+  for (let i: u32 = 0; i < count; i++) runClose(runAt(index + i));
+  const ptr = runs + (index << 2);
+  memory.copy(ptr + sizeof<u32>(), ptr + (count << 2), <usize>(runCount - index - count) << 2);
+  store<u32>(ptr, <u32>run);
+  runCount = runCount + 1 - count;
+}
+
+/** Gives back what a run takes of memory. */
+export function runClose(run: usize): void {
+  closeTable(run + RUN_ID_FILTER, FILTER_BLOCK_SIZE);
+  closeTable(run + RUN_HEAD_FILTER, FILTER_BLOCK_SIZE);
+  closeTable(run + RUN_ID_FENCES, FENCE_SIZE);
+  closeTable(run + RUN_HEAD_FENCES, FENCE_SIZE);
+  release(run, RUN_SIZE);
+}
+
+function closeTable(field: usize, entrySize: usize): void {
+  const table: usize = load<u32>(field);
+  if (table != 0) release(table, <usize>max<u32>(1, load<u32>(field, 4)) * entrySize);
+}
+
+// ── look-ups by hash ──────────────────────────────────────────────────────────────────────────────
+
+/** The first page on which a hash with these upper bits may stand. */
+function fencedPage(field: usize, upper: u32): u32 {
+  const fences: usize = load<u32>(field);
+  const pages = load<u32>(field, 4);
+  // Hashes are uniform: the page is near its share of all pages. The search widens from there.
+  let low: u32 = 0;
+  let high = pages; // the answer is the last page whose fence is below `upper`, or 0: in low … high - 1
+  const guess = <u32>((<u64>upper * pages) >> 32);
+  let step: u32 = 4;
+  if (load<u32>(fences + (<usize>guess << 2)) < upper) {
+    low = guess;
+    while (low + step < pages && load<u32>(fences + (<usize>(low + step) << 2)) < upper) {
+      low += step;
+      step <<= 1;
+    }
+    high = min(pages, low + step);
+  } else {
+    high = guess;
+    while (high > step && load<u32>(fences + (<usize>(high - step) << 2)) >= upper) {
+      high -= step;
+      step <<= 1;
+    }
+    low = high > step ? high - step : 0;
+  }
+  while (low + 1 < high) {
+    const middle = (low + high) >>> 1;
+    if (load<u32>(fences + (<usize>middle << 2)) < upper) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** After `find`: which of its page's entries was found. */
+let foundIndex: u32 = 0;
+
+/** The entry with this hash in a part that is sorted by hash, or 0. */
+function find(
+  run: usize, part: u32, field: usize, perPage: u32, start: usize, size: usize, low: u64, high: u32,
+): usize {
+  const entries = partEntries(run, part);
+  if (entries == 0) return 0;
+  const upper = <u32>(low >> 32);
+  const fences: usize = load<u32>(run + field);
+  const pages = load<u32>(run + field, 4);
+  let page = fencedPage(run + field, upper);
+  while (true) {
+    const base = partPage(run, part, page) + start;
+    let from: u32 = 0;
+    let to = <u32>min<u64>(perPage, entries - <u64>page * perPage);
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      const entry = base + <usize>middle * size;
+      const value = load<u64>(entry);
+      if (value < low || (value == low && load<u32>(entry, 8) < high)) from = middle + 1;
+      else to = middle;
+    }
+    const found = base + <usize>from * size;
+    if (<u64>page * perPage + from < entries && from < perPage && load<u64>(found) == low && load<u32>(found, 8) == high) {
+      foundIndex = from;
+      return found;
+    }
+    page++;
+    if (page == pages || load<u32>(fences + (<usize>page << 2)) > upper) return 0;
+  }
+}
+
+/** Place of the event with this id, after `runFindId`. */
+export let foundPlace: u64 = 0;
+
+export function runFindId(run: usize, low: u64, high: u32): bool {
+  const filter: usize = load<u32>(run, RUN_ID_FILTER);
+  if (filter != 0 && !filterMayHold(filter, load<u32>(run + RUN_ID_FILTER, 4), low, high)) return false;
+  const entry = find(run, PART_IDS, RUN_ID_FENCES, IDS_PER_PAGE, 0, ID_SIZE, low, high);
+  if (entry == 0) return false;
+  foundPlace = load<u64>(entry, 12);
+  return true;
+}
+
+/** What a run has of a stream, after `runFindStream`: its events here, and index of their places in PART_PLACES. */
+export let foundCount: u32 = 0;
+export let foundFirst: u64 = 0;
+export let foundHash: u32 = 0;
+export let foundStart: u64 = 0;
+/** The explicit key, or 0. */
+export let foundKey: usize = 0;
+const keyCopy: usize = memory.data(16, 8);
+
+export function runFindStream(run: usize, low: u64, high: u32): bool {
+  const filter: usize = load<u32>(run, RUN_HEAD_FILTER);
+  if (filter != 0 && !filterMayHold(filter, load<u32>(run + RUN_HEAD_FILTER, 4), low, high)) return false;
+  const entry = find(run, PART_HEADS, RUN_HEAD_FENCES, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, low, high);
+  if (entry == 0) return false;
+  foundCount = load<u32>(entry, 12);
+  const first = load<u64>(entry, 16);
+  foundFirst = first >> 16;
+  foundHash = <u32>first & 0xffff;
+  const page = entry - <usize>foundIndex * HEAD_SIZE - HEADS_START;
+  let start = load<u64>(page);
+  for (let ptr = page + HEADS_START; ptr < entry; ptr += HEAD_SIZE) start += load<u32>(ptr, 12);
+  foundStart = start;
+  const key = load<u32>(entry, 24);
+  foundKey = 0;
+  if (key != 0) {
+    const at = key - 1;
+    memory.copy(keyCopy, partPage(run, PART_KEYS, at / KEYS_PER_PAGE) + <usize>(at % KEYS_PER_PAGE) * KEY_SIZE, KEY_SIZE);
+    foundKey = keyCopy;
+  }
+  return true;
+}
+
+// ── look-ups by number ────────────────────────────────────────────────────────────────────────────
+
+/** An entry of a part of places or positions. */
+export function runValue(run: usize, part: u32, index: u64): u64 {
+  assert(index < partEntries(run, part));
+  const page = <u32>(index / PLACES_PER_PAGE);
+  return load<u64>(partPage(run, part, page) + (<usize>(index - <u64>page * PLACES_PER_PAGE) << 3));
+}
+
+/** How many of `count` values from `start` on, which ascend, are below `bound`. */
+export function runValuesBelow(run: usize, part: u32, start: u64, count: u64, bound: u64): u64 {
+  let low: u64 = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (runValue(run, part, start + middle) < bound) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+@inline function partitionEntry(run: usize, index: u32): usize {
+  return partPage(run, PART_PARTITIONS, index / PARTITIONS_PER_PAGE) + <usize>(index % PARTITIONS_PER_PAGE) * PARTITION_SIZE;
+}
+
+/** What a run has of a partition, in `foundCount`, `foundFirst` and `foundStart`; false where it has nothing. */
+export function runFindPartition(run: usize, partition: u32): bool {
+  let low: u32 = 0;
+  let high = <u32>partEntries(run, PART_PARTITIONS);
+  const count = high;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (load<u32>(partitionEntry(run, middle)) < partition) low = middle + 1;
+    else high = middle;
+  }
+  if (low == count) return false;
+  const entry = partitionEntry(run, low);
+  if (load<u32>(entry) != partition) return false;
+  foundCount = load<u32>(entry, 4);
+  foundFirst = load<u64>(entry, 8);
+  foundStart = load<u64>(entry, 16);
+  return true;
+}

@@ -1,0 +1,36 @@
+/**
+ * How the memory that `--index-memory` gives is divided: memtables, then pages of runs and the runs' filters, half
+ * of the rest each.
+ */
+import { MEMTABLE_BYTES_MAX, MEMTABLE_BYTES_MIN } from "../limits.ts";
+
+/** Memtables that are counted on: one takes appends, one becomes a run, and one may wait. */
+const MEMTABLES_USUAL = 3;
+/** Share of all memory that one memtable may take. */
+const MEMTABLE_SHARE = 1 / 8;
+
+/** More than a memtable's bytes hold. */
+const EVENTS_UNBOUNDED = 2 ** 32 - 1;
+
+export interface IndexMemory {
+  /** One memtable. */
+  readonly memtableBytes: number;
+  /** Events of one memtable, where they are few for a test. */
+  readonly memtableEvents: number;
+  /** Pages of runs. */
+  readonly pageBytes: number;
+  /** Filters and fences of runs. */
+  readonly filterBytes: number;
+}
+
+export function divideIndexMemory(bytes: number, memtableEvents = EVENTS_UNBOUNDED): IndexMemory {
+  const share = Math.floor(bytes * MEMTABLE_SHARE);
+  const memtableBytes = Math.min(MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, share));
+  const rest = Math.max(0, bytes - MEMTABLES_USUAL * memtableBytes);
+  return {
+    memtableBytes,
+    memtableEvents,
+    pageBytes: Math.floor(rest / 2),
+    filterBytes: Math.floor(rest / 2),
+  };
+}

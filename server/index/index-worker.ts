@@ -1,0 +1,126 @@
+/**
+ * The worker that makes index runs, with a core of its own: what a WorkerRunMaker starts.
+ *
+ * Builds come first, as appends may wait for them: one that arrives while a merge is under way is done between two of
+ * its slices. A merge pauses after each slice, so that the log's own writes find the disk free. Bugs end the worker.
+ */
+import { systemDisk } from "../disk.ts";
+import { RUN_CORE_BYTES_KEPT, RUN_MERGE_PAUSE_MS_MAX } from "../limits.ts";
+import { FLAG_BUSY, FLAG_STOP, isBug, type WorkerReply, type WorkerRequest } from "./run-maker.ts";
+import { RunInputError, type RunMerge, RunWork } from "./run-work.ts";
+
+declare const self: Worker;
+
+type MergeRequest = Extract<WorkerRequest, { kind: "merge" }>;
+
+class RunWorker {
+  private readonly folder: string;
+  private readonly flags: Int32Array;
+  private work: RunWork | null = null;
+  /** Merges that are asked for; the first is under way where `merge` is not null. */
+  private readonly merges: MergeRequest[] = [];
+  private merge: RunMerge | null = null;
+  private sliceTimer: NodeJS.Timeout | null = null;
+
+  constructor(folder: string, flags: SharedArrayBuffer) {
+    this.folder = folder;
+    this.flags = new Int32Array(flags);
+  }
+
+  take(request: WorkerRequest): void {
+    if (this.isStopped) return;
+    if (request.kind === "build") {
+      this.whileBusy(() => this.answer(request.id, () => this.runWork().build(request.job)));
+    } else if (request.kind === "remove") {
+      this.remove(request.names);
+    } else if (request.kind === "merge") {
+      this.merges.push(request);
+      this.sliceTimer ??= setTimeout(() => this.mergeSlice(), 0);
+    }
+  }
+
+  private get isStopped(): boolean {
+    return Atomics.load(this.flags, FLAG_STOP) === 1;
+  }
+
+  private runWork(): RunWork {
+    this.work ??= new RunWork(systemDisk, this.folder, () => this.isStopped);
+    return this.work;
+  }
+
+  /** Begins the first merge, or does a slice of it. */
+  private mergeSlice(): void {
+    this.sliceTimer = null;
+    const request = this.merges[0];
+    if (request === undefined) return;
+    const begun = performance.now();
+    this.whileBusy(() => {
+      this.answer(request.id, () => {
+        this.merge ??= this.runWork().merge(request.inputs, request.output);
+        return this.merge.step();
+      });
+    });
+    if (this.merges.length === 0) return;
+    const pauseMs = Math.min(performance.now() - begun, RUN_MERGE_PAUSE_MS_MAX);
+    this.sliceTimer = setTimeout(() => this.mergeSlice(), pauseMs);
+  }
+
+  /** Does some of a job; answers when it is done, which is when `job` gives something but null, or has failed. */
+  private answer(id: number, job: () => number | null): void {
+    let error: WorkerReply["error"] = null;
+    try {
+      if (this.isStopped || job() === null) return;
+    } catch (failure) {
+      if (!(failure instanceof Error) || isBug(failure)) throw failure;
+      error = {
+        message: failure.message,
+        code: (failure as NodeJS.ErrnoException).code ?? null,
+        run: failure instanceof RunInputError ? failure.run : null,
+      };
+    }
+    if (this.merges[0]?.id === id) {
+      this.merges.shift();
+      this.merge = null;
+    }
+    this.rest();
+    const memoryBytes = this.work?.memoryBytes ?? 0;
+    self.postMessage({ id, error, memoryBytes } satisfies WorkerReply);
+  }
+
+  /**
+   * Says in shared memory that a file is not whole: during a job, and from a merge's first slice to its last. What is
+   * under way when all is stopped is given up here.
+   */
+  private whileBusy(job: () => void): void {
+    Atomics.store(this.flags, FLAG_BUSY, 1);
+    job();
+    if (this.merge !== null) {
+      if (!this.isStopped) return;
+      this.merge.abandon();
+    }
+    Atomics.store(this.flags, FLAG_BUSY, 0);
+    Atomics.notify(this.flags, FLAG_BUSY);
+  }
+
+  private remove(names: readonly string[]): void {
+    try {
+      this.runWork().remove(names);
+    } catch (error) {
+      if (!(error instanceof Error) || isBug(error)) throw error;
+      // The next start removes what is not used.
+    }
+  }
+
+  /** A core that grew large for a job is let go, where no merge is under way in it. */
+  private rest(): void {
+    if (this.merge !== null || (this.work?.memoryBytes ?? 0) <= RUN_CORE_BYTES_KEPT) return;
+    this.work = null;
+  }
+}
+
+let worker: RunWorker | null = null;
+
+self.onmessage = ({ data }: MessageEvent<WorkerRequest>) => {
+  if (data.kind === "open") worker = new RunWorker(data.folder, data.flags);
+  else worker?.take(data);
+};

@@ -1,0 +1,335 @@
+/**
+ * The open runs: their files, and the pages that the core asks for.
+ *
+ * At a start the folder's files are chosen so that they follow one another from position 0 on, the longest first
+ * where several begin alike, since a merge that a crash cut off leaves both what it read and what it wrote. A run
+ * that is damaged, another store's, or does not match the log ends the row: what follows is removed, and made again
+ * from the log.
+ */
+import { assert } from "../assert.ts";
+import { type Core, PAGE_BYTES, type PageSource } from "../core/core.ts";
+import { type Disk, type DiskFile, readFully } from "../disk.ts";
+import { OpenError, StoreError } from "../errors.ts";
+import { RUNS_MAX } from "../limits.ts";
+import { decodeRunHeader, parseRunName, RUN_NEW_SUFFIX, type RunHeader } from "./run-file.ts";
+
+/** Which filters a run keeps in memory; core-wasm/assembly/runs.ts names the same bits. */
+const WANTS_ID_FILTER = 1;
+const WANTS_HEAD_FILTER = 2;
+/** Bytes of a block of a filter, and of a fence. */
+const FILTER_BLOCK_BYTES = 64;
+const FENCE_BYTES = 4;
+/** Pages that are checked at a time. */
+const CHECKED_PAGES = 256;
+/** A frame's head, of which a run knows where its last one lies. */
+const FRAME_HEAD_BYTES = 36;
+const FRAME_CRC_OFFSET = 32;
+
+/** A run whose file is open. */
+export interface OpenRun {
+  readonly name: string;
+  readonly header: RunHeader;
+  readonly bytes: number;
+  readonly handle: number;
+  /** Where the core has it. */
+  readonly address: number;
+}
+
+/**
+ * What becomes of a run that is unfit: it is removed, and made again from the log; or it is left where it is, as every
+ * byte, and not used; or the store is not opened.
+ */
+export type Unfit = "remove" | "leave" | "refuse";
+
+export interface RunSetOptions {
+  readonly disk: Disk;
+  readonly core: Core;
+  /** The folder `index`. */
+  readonly folder: string;
+  readonly storeId: Uint8Array;
+  readonly unfit: Unfit;
+  /** Bytes of memory for filters and fences. Above: the largest runs' filters are not kept. */
+  readonly filterBytesMax: number;
+  /** Reads bytes of the log at an offset; returns how many there were. */
+  readonly readLog: (offset: number, target: Uint8Array) => number;
+  /** Takes one line for whoever runs the server. */
+  readonly log: (line: string) => void;
+}
+
+export class RunSet implements PageSource {
+  /** Oldest first. */
+  readonly runs: OpenRun[] = [];
+  private readonly options: RunSetOptions;
+  private readonly files = new Map<number, { readonly name: string; readonly file: DiskFile }>();
+  private nextHandle = 1;
+  private readonly damaged = new Set<string>();
+
+  constructor(options: RunSetOptions) {
+    this.options = options;
+    options.core.pages = this;
+  }
+
+  /** Bytes of the runs' files. */
+  get bytes(): number {
+    return this.runs.reduce((sum, run) => sum + run.bytes, 0);
+  }
+
+  // ── a start ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** Opens the folder's runs as far as they are fit, and removes what is not used. */
+  openAll(): void {
+    const { disk, core, folder, unfit } = this.options;
+    if (!disk.exists(folder)) return;
+    const names = disk.list(folder);
+    const unused = new Set(
+      names.filter((name) => parseRunName(name.replace(RUN_NEW_SUFFIX, "")) !== null),
+    );
+    const wanted = this.wantedFilters([...unused]);
+    let isUnfit = false;
+    for (let end = 0; ; ) {
+      const candidates = [...unused]
+        .filter((name) => parseRunName(name)?.from === end)
+        .sort((one, other) => (one < other ? 1 : -1));
+      let run: OpenRun | null = null;
+      for (const name of candidates) {
+        run = this.openAtStart(name, wanted.get(name) ?? 0);
+        if (run !== null) break;
+        isUnfit = true;
+      }
+      if (run === null) break;
+      this.use(this.runs.length, 0, run);
+      unused.delete(run.name);
+      end = run.header.to;
+    }
+    const end = core.exports.runsEnd();
+    for (const name of unused) {
+      const covers = parseRunName(name);
+      if (covers !== null && covers.to > end && !isUnfit) {
+        this.options.log(`index: ${folder}/${name} is not used: no run leads up to it`);
+      }
+      if (unfit === "remove") disk.remove(`${folder}/${name}`);
+    }
+    if (unused.size > 0 && unfit === "remove") disk.syncFolder(folder);
+  }
+
+  private openAtStart(name: string, wants: number): OpenRun | null {
+    const { folder, unfit, log } = this.options;
+    try {
+      const run = this.open(name, wants);
+      try {
+        this.checkEnd(run.header);
+        while (this.options.core.exports.runLoad(run.address) === 0);
+        return run;
+      } catch (error) {
+        this.abandon(run);
+        throw error;
+      }
+    } catch (error) {
+      if (!(error instanceof Error) || error.name === "CoreTrap") throw error;
+      if (unfit === "refuse") throw new OpenError(`${folder}/${name}: ${error.message}`);
+      log(`index: ${folder}/${name} is made again from the log: ${error.message}`);
+      return null;
+    }
+  }
+
+  /** Throws where the log's frame at the run's end is not the one that the run was made of. */
+  private checkEnd({ endOffset, crc, span }: RunHeader): void {
+    const { core, readLog } = this.options;
+    const address = core.allocate(FRAME_HEAD_BYTES);
+    try {
+      const head = core.memory.subarray(address, address + FRAME_HEAD_BYTES);
+      const offset = endOffset - span;
+      const count = readLog(offset, head);
+      const length = count < head.length ? 0 : core.exports.frameLengthAt(address, offset);
+      const stored = new DataView(head.buffer, address).getUint32(FRAME_CRC_OFFSET, true);
+      if (length === 0 || Math.ceil(length / 8) * 8 !== span || stored !== crc) {
+        throw new Error("the log does not have the last record that it covers");
+      }
+    } finally {
+      core.exports.release(address, FRAME_HEAD_BYTES);
+    }
+  }
+
+  /** Which filters each run of a start may keep: the smallest runs' first. */
+  private wantedFilters(names: readonly string[]): Map<string, number> {
+    const headers = names.flatMap((name) => {
+      const header = this.readHeader(name);
+      return header === null ? [] : [{ name, header }];
+    });
+    headers.sort((one, other) => one.header.pages - other.header.pages);
+    const wanted = new Map<string, number>();
+    let left = this.options.filterBytesMax;
+    for (const { name, header } of headers) {
+      const wants = fitting(header, left);
+      wanted.set(name, wants);
+      left -= tableBytes(header, wants);
+    }
+    return wanted;
+  }
+
+  private readHeader(name: string): RunHeader | null {
+    const { disk, core, folder, storeId } = this.options;
+    try {
+      const file = disk.open(`${folder}/${name}`, "read");
+      try {
+        const header = readRunHeader(core, file, name, storeId);
+        return typeof header === "string" ? null : header;
+      } finally {
+        file.close();
+      }
+    } catch {
+      return null; // whoever opens it says what is wrong
+    }
+  }
+
+  // ── runs that were made ─────────────────────────────────────────────────────────────────────────
+
+  /** Opens a run that was made, in the place of `replaced`; `load` and `use` follow. Throws what is wrong. */
+  openMade(name: string, replaced: readonly OpenRun[]): OpenRun {
+    const { core, filterBytesMax } = this.options;
+    const header = this.readHeader(name);
+    const freed = replaced.reduce((sum, run) => sum + tableBytes(run.header, 3), 0);
+    const left = filterBytesMax - core.exports.runsBytes() + freed;
+    return this.open(name, header === null ? 0 : fitting(header, left));
+  }
+
+  /** Loads a piece of a run that was made; true when all is there. Throws what is wrong. */
+  load(run: OpenRun): boolean {
+    return this.options.core.exports.runLoad(run.address) !== 0;
+  }
+
+  /** Uses a loaded run from now on, in the place of `count` others from `index` on, whose files are closed. */
+  use(index: number, count: number, run: OpenRun): void {
+    assert(this.runs.length - count < RUNS_MAX);
+    this.options.core.exports.runsReplace(index, count, run.address);
+    for (const replaced of this.runs.splice(index, count, run)) this.closeFile(replaced.handle);
+  }
+
+  /** Closes a run that is not used. */
+  abandon(run: OpenRun): void {
+    this.options.core.exports.runClose(run.address);
+    this.closeFile(run.handle);
+  }
+
+  private open(name: string, wants: number): OpenRun {
+    const { disk, core, folder, storeId } = this.options;
+    const file = disk.open(`${folder}/${name}`, "read");
+    try {
+      const header = readRunHeader(core, file, name, storeId);
+      if (typeof header === "string") throw new Error(header);
+      const handle = this.nextHandle++;
+      const page = core.allocate(PAGE_BYTES);
+      try {
+        readFully(file, core.memory.subarray(page, page + PAGE_BYTES), 0);
+        const address = core.exports.runOpen(page, handle, wants) >>> 0;
+        if (address === 0) throw new Error("there is no memory for its filters");
+        this.files.set(handle, { name, file });
+        return { name, header, bytes: header.pages * PAGE_BYTES, handle, address };
+      } finally {
+        core.exports.release(page, PAGE_BYTES);
+      }
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Reads every page of a run past the cache. Throws at a damaged one. */
+  checkPages(run: OpenRun): void {
+    const { core } = this.options;
+    const address = core.allocate(CHECKED_PAGES * PAGE_BYTES);
+    try {
+      for (let page = 1; page < run.header.pages; page += CHECKED_PAGES) {
+        const count = Math.min(CHECKED_PAGES, run.header.pages - page);
+        core.exports.runReadPages(run.address, page, count, address);
+      }
+    } finally {
+      core.exports.release(address, CHECKED_PAGES * PAGE_BYTES);
+    }
+  }
+
+  private closeFile(handle: number): void {
+    this.files.get(handle)?.file.close();
+    this.files.delete(handle);
+  }
+
+  close(): void {
+    for (const handle of [...this.files.keys()]) this.closeFile(handle);
+  }
+
+  // ── pages ───────────────────────────────────────────────────────────────────────────────────────
+
+  readPages(handle: number, page: number, target: Uint8Array): void {
+    const { name, file } = this.fileOf(handle);
+    let count: number;
+    try {
+      count = readFully(file, target, page * PAGE_BYTES);
+    } catch (error) {
+      this.options.log(`a read failed: ${(error as Error).message}`);
+      throw this.damage(name, page);
+    }
+    if (count < target.length) throw this.damage(name, page);
+  }
+
+  pageDamaged(handle: number, page: number): never {
+    throw this.damage(this.fileOf(handle).name, page);
+  }
+
+  private fileOf(handle: number): { readonly name: string; readonly file: DiskFile } {
+    const open = this.files.get(handle);
+    assert(open !== undefined);
+    return open;
+  }
+
+  /**
+   * The error of a page that is not what was written. Its file is removed, so that the next start makes it again;
+   * until then its other pages serve.
+   */
+  private damage(name: string, page: number): StoreError {
+    const { disk, folder, unfit, log } = this.options;
+    const path = `${folder}/${name}`;
+    const place = `${path} at offset ${page * PAGE_BYTES}`;
+    if (unfit === "remove" && !this.damaged.has(name)) {
+      this.damaged.add(name);
+      log(`index: ${place} is damaged: the next start makes it again from the log`);
+      try {
+        disk.remove(path);
+        disk.syncFolder(folder);
+      } catch (error) {
+        log(`index: ${path} cannot be removed: ${(error as Error).message}`);
+      }
+    }
+    return new StoreError(
+      "CORRUPT",
+      `the index in ${place} is damaged; the log has all of it: restart the server, which makes it again`,
+    );
+  }
+}
+
+/** Reads a run's header, or says what is wrong with it. */
+function readRunHeader(
+  core: Core,
+  file: DiskFile,
+  name: string,
+  storeId: Uint8Array,
+): RunHeader | string {
+  const page = new Uint8Array(PAGE_BYTES);
+  const count = readFully(file, page, 0);
+  return decodeRunHeader(core, page.subarray(0, count), name, file.size(), storeId);
+}
+
+/** The filters of a run that fit into what is left. */
+function fitting(header: RunHeader, left: number): number {
+  for (const wants of [WANTS_ID_FILTER | WANTS_HEAD_FILTER, WANTS_HEAD_FILTER]) {
+    if (tableBytes(header, wants) <= left) return wants;
+  }
+  return 0;
+}
+
+/** Memory that a run's fences and the wanted of its filters take. */
+function tableBytes({ parts }: RunHeader, wants: number): number {
+  let bytes = (parts.idFences.entries + parts.headFences.entries) * FENCE_BYTES;
+  if (wants & WANTS_ID_FILTER) bytes += parts.idFilter.entries * FILTER_BLOCK_BYTES;
+  if (wants & WANTS_HEAD_FILTER) bytes += parts.headFilter.entries * FILTER_BLOCK_BYTES;
+  return bytes;
+}

@@ -1,0 +1,272 @@
+/**
+ * Reads of the durable events: single values, ranges, filtered scans and the streams' ids, written straight from the
+ * records into an output area.
+ */
+import { type Core, MemoryRefused, type OutputArea } from "../core/core.ts";
+import type { Encoding } from "../core/encoding.ts";
+import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, NO_MEMORY } from "../core/status.ts";
+import { StoreError } from "../errors.ts";
+import { REPLY_EVENT_BYTES_MAX, SLICE_MS } from "../limits.ts";
+import type { BlockLoader } from "./block-loader.ts";
+import type { Filter } from "./filter.ts";
+import { FilteredScan, type ScanRange, type ScanSource } from "./filtered-scan.ts";
+import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
+
+/** Stream ids looked at between two looks at the clock. */
+const STREAMS_PER_CALL = 64;
+
+/** What a scan wrote. */
+export interface ScanResult {
+  readonly eventCount: number;
+  readonly hasMore: boolean;
+  /** The first number that was not examined, or null where the range's end was reached for good. */
+  readonly next: number | null;
+}
+
+/** A step of a walk over the stream ids. */
+export interface StreamIds {
+  /** With which the next step goes on; 0 where all were passed. */
+  readonly cursor: number;
+  readonly idCount: number;
+  /** The ids as RESP blob strings, one after the other. */
+  readonly ids: Uint8Array;
+}
+
+export class EventReader {
+  readonly core: Core;
+  readonly epoch: string;
+  protected readonly blocks: BlockLoader;
+
+  constructor(core: Core, blocks: BlockLoader, epoch: string) {
+    this.core = core;
+    this.blocks = blocks;
+    this.epoch = epoch;
+  }
+
+  /** The stream's current version, or -1; `key` is the address of 16 bytes, or 0 for any key. */
+  streamVersion(address: number, length: number, key: number): number {
+    return this.core.exports.streamVersion(address, length, key);
+  }
+
+  /** The last sequence of a partition, or -1. */
+  partitionSequence(partition: number): number {
+    return this.core.exports.partitionSequence(partition);
+  }
+
+  /** Writes the event with the id at `address`; false where there is none. */
+  writeEvent(area: OutputArea, address: number, encoding: Encoding): boolean {
+    const { exports } = this.core;
+    if (exports.findEvent(address) === 0) return false;
+    this.show(() => exports.showFound(address));
+    area.reserve(exports.eventWriteMax(encoding));
+    area.tail = exports.eventWrite(area.tail, encoding) >>> 0;
+    return true;
+  }
+
+  /**
+   * Begins a scan of a stream's versions; `key` is the address of 16 bytes, or 0 for any key. `writeScan` goes on
+   * with it, in the same turn.
+   */
+  openStreamScan(address: number, length: number, key: number, range: ScanRange): void {
+    const { exports } = this.core;
+    const { from, to, count, isReverse } = range;
+    exports.scanTakeAll();
+    exports.scanOpenStream(address, length, key, from, to, count, isReverse);
+  }
+
+  /** Begins a scan of a partition's sequences. */
+  openPartitionScan(partition: number, range: ScanRange): void {
+    const { exports } = this.core;
+    exports.scanTakeAll();
+    exports.scanOpenPartition(partition, range.from, range.to, range.count, range.isReverse);
+  }
+
+  /** Begins a scan of positions. Throws AHEAD. */
+  openLogScan(range: ScanRange): void {
+    const { exports } = this.core;
+    if (!range.isReverse) this.checkStart(range.from);
+    exports.scanTakeAll();
+    exports.scanOpenLog(range.from, range.to, range.count, range.isReverse);
+  }
+
+  /** A scan of what a filter matches, which is done in slices. Throws AHEAD where its numbers are positions. */
+  openFilteredScan(
+    source: ScanSource,
+    range: ScanRange,
+    filter: Filter,
+    encoding: Encoding,
+  ): FilteredScan {
+    if (source.kind === "log" && !range.isReverse) this.checkStart(range.from);
+    return new FilteredScan(this.core, this.blocks, source, range, filter, encoding);
+  }
+
+  /** Throws AHEAD for a position from which on nothing can follow what this store has: it is another history's. */
+  checkStart(position: number): void {
+    const end = this.core.exports.getDurablePosition() - 1;
+    if (position <= end + 1) return;
+    throw new StoreError(
+      "AHEAD",
+      `position ${position} is beyond the end ${end} of epoch ${this.epoch}`,
+      { position, end, epoch: this.epoch },
+    );
+  }
+
+  /** Events that the scan will write if its length allows. */
+  scanCount(): number {
+    return Math.abs(this.core.exports.getScanStop() - this.core.exports.getScanAt());
+  }
+
+  /** Whether the range reaches beyond where COUNT stops. */
+  scanHasMore(): boolean {
+    return this.core.exports.getScanStop() !== this.core.exports.getScanEnd();
+  }
+
+  /**
+   * Writes the scan's events, as many as one reply may hold. Throws CORRUPT where the first one is damaged; a
+   * damaged one behind others ends the scan before it.
+   */
+  writeScan(area: OutputArea, encoding: Encoding): ScanResult {
+    const { exports } = this.core;
+    const startOffset = area.length;
+    const first = exports.getScanAt();
+    while (true) {
+      const written = area.length - startOffset;
+      const status = exports.scanRun(
+        area.tail,
+        area.end,
+        Math.max(0, REPLY_EVENT_BYTES_MAX - written), // the first event alone may be longer
+        written === 0,
+        encoding,
+      );
+      area.tail = exports.getScanTail() >>> 0;
+      if (status === DONE) break;
+      if (status === NEED_OUTPUT) {
+        area.reserve(exports.getScanNeeded());
+      } else if (status === NEED_BLOCK) {
+        if (!this.blocks.load()) {
+          if (area.length === startOffset) throw this.blocks.corrupt();
+          break;
+        }
+      } else if (status === CORRUPT) {
+        if (area.length === startOffset) throw this.blocks.corrupt();
+        break;
+      } else {
+        throw new MemoryRefused(0);
+      }
+    }
+    const at = exports.getScanAt();
+    const next = exports.scanNext();
+    return {
+      eventCount: Math.abs(at - first),
+      hasMore: at !== exports.getScanEnd(),
+      next: next < 0 ? null : next,
+    };
+  }
+
+  /**
+   * Ids of streams, in the order in which the streams came, from a cursor on (0 at first): those that match the
+   * pattern (null: all), `count` at the most, and no more than a slice's work allows. What is there from a walk's
+   * start to its end comes exactly once. `area` is used and left as it was. Throws CORRUPT where the event that
+   * names the first stream is damaged.
+   */
+  listStreamIds(
+    area: OutputArea,
+    cursor: number,
+    pattern: Uint8Array | null,
+    count: number,
+  ): StreamIds {
+    const size = pattern?.length ?? 0;
+    const address = this.core.allocate(size);
+    const start = area.length;
+    try {
+      if (pattern !== null) this.core.memory.set(pattern, address);
+      this.core.exports.streamsOpen(cursor);
+      const idCount = this.writeStreamIds(area, pattern === null ? 0 : address, size, count);
+      return {
+        cursor: this.core.exports.streamsCursor(),
+        idCount,
+        ids: area.memory.slice(area.origin + start, area.tail),
+      };
+    } finally {
+      area.tail = area.origin + start;
+      this.core.exports.release(address, size);
+    }
+  }
+
+  private writeStreamIds(area: OutputArea, pattern: number, size: number, count: number): number {
+    const { exports } = this.core;
+    const startedAt = performance.now();
+    let written = 0;
+    let examined = 0;
+    while (true) {
+      const wanted = count - written;
+      const status = exports.streamsRun(
+        area.tail,
+        area.end,
+        pattern,
+        size,
+        wanted,
+        STREAMS_PER_CALL,
+      );
+      area.tail = exports.getScanTail() >>> 0;
+      written += exports.getStreamsWritten();
+      examined += exports.getStreamsExamined();
+      if (status === DONE) return written;
+      if (status === NO_MEMORY) throw new MemoryRefused(0);
+      if (status === NEED_OUTPUT) {
+        area.reserve(exports.getScanNeeded());
+        continue;
+      }
+      if (examined > 0 && performance.now() - startedAt > SLICE_MS) return written;
+      if (status === CORRUPT || (status === NEED_BLOCK && !this.blocks.load())) {
+        if (examined === 0) throw this.blocks.corrupt();
+        return written;
+      }
+    }
+  }
+
+  /** Events by position, as objects: for what is not the hot path. Throws CORRUPT at a damaged one. */
+  readEvents(fromPosition: number, limit: number): StoredEvent[] {
+    const events: StoredEvent[] = [];
+    const end = Math.min(this.core.exports.getDurablePosition(), fromPosition + limit);
+    for (let position = fromPosition; position < end; position++) {
+      this.showAt(position);
+      events.push(readStoredEvent(this.core));
+    }
+    return events;
+  }
+
+  /** The event with the id at `address`, or null. Throws CORRUPT. */
+  readEvent(address: number): StoredEvent | null {
+    const { exports } = this.core;
+    if (exports.findEvent(address) === 0) return null;
+    this.show(() => exports.showFound(address));
+    return readStoredEvent(this.core);
+  }
+
+  /** The last position, or null on an empty store. */
+  lastPosition(): number | null {
+    const next = this.core.exports.getDurablePosition();
+    return next === 0 ? null : next - 1;
+  }
+
+  /** The event at a position, which need not be durable: for naming it in an error. */
+  protected peekEvent(position: number): StoredEvent {
+    this.showAt(position);
+    return readStoredEvent(this.core);
+  }
+
+  private showAt(position: number): void {
+    this.show(() => this.core.exports.showEvent(position));
+  }
+
+  private show(ask: () => number): void {
+    while (true) {
+      const status = ask();
+      if (status === DONE) return;
+      if (status === CORRUPT) throw this.blocks.corrupt();
+      if (status !== NEED_BLOCK) throw new MemoryRefused(0);
+      if (!this.blocks.load()) throw this.blocks.corrupt();
+    }
+  }
+}
