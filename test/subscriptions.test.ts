@@ -19,7 +19,7 @@ afterEach(() => {
   for (const store of stores.splice(0)) store.close();
 });
 
-function openStore(): EventStore {
+function openStore(memtableEvents?: number): EventStore {
   const store = EventStore.open({
     disk: new SimulatedDisk({ random: new Random(1) }).boot(),
     folder: "/data",
@@ -32,6 +32,7 @@ function openStore(): EventStore {
     log: () => {},
     syncPlace: "loop",
     schedules: false,
+    ...(memtableEvents === undefined ? {} : { memtableEvents }),
   });
   stores.push(store);
   return store;
@@ -216,58 +217,65 @@ describe("order and completeness", () => {
     readonly partition: number;
   }
 
-  test("sinks of every kind get what they take, once and in order, however slow they are", async () => {
-    const seed = Date.now() % 1_000_000;
-    const random = new Random(seed);
-    const store = openStore();
-    const appendSome = async () => {
-      for (let i = random.below(4); i >= 0; i--) {
-        const events = Array.from({ length: 1 + random.below(12) }, () => ({
-          stream: `s${random.below(6)}`,
-          name: "A",
-        }));
-        while (queue(store, events) === null) store.flush();
+  test.each([
+    ["in memory", undefined],
+    ["in runs", 100],
+  ])(
+    "sinks of every kind get what they take, once and in order, however slow they are, from an index %s",
+    async (_, memtableEvents) => {
+      const seed = Date.now() % 1_000_000;
+      const random = new Random(seed);
+      const store = openStore(memtableEvents);
+      const appendSome = async () => {
+        for (let i = random.below(4); i >= 0; i--) {
+          const events = Array.from({ length: 1 + random.below(12) }, () => ({
+            stream: `s${random.below(6)}`,
+            name: "A",
+          }));
+          while (queue(store, events) === null) store.flush();
+        }
+        store.flush();
+        await nextTurn();
+      };
+      for (let i = 0; i < 40; i++) await appendSome();
+      const now = store.subscriptions.end;
+      const followed = interests(now).flatMap(({ interest, ...rest }) =>
+        // One that is never slow, one that stalls, and one that is given a few now and then.
+        [Number.POSITIVE_INFINITY, 0, 5].map((room) => ({
+          ...rest,
+          room,
+          sink: subscribe(store, interest, { room }),
+        })),
+      );
+      for (let i = 0; i < 120; i++) {
+        await appendSome();
+        for (const { sink, room } of followed) {
+          if (room === 5 && random.below(3) === 0) sink.giveRoom(random.below(30));
+        }
       }
-      store.flush();
-      await nextTurn();
-    };
-    for (let i = 0; i < 40; i++) await appendSome();
-    const now = store.subscriptions.end;
-    const followed = interests(now).flatMap(({ interest, ...rest }) =>
-      // One that is never slow, one that stalls, and one that is given a few now and then.
-      [Number.POSITIVE_INFINITY, 0, 5].map((room) => ({
-        ...rest,
-        room,
-        sink: subscribe(store, interest, { room }),
-      })),
-    );
-    for (let i = 0; i < 120; i++) {
+      for (const { sink } of followed) sink.giveRoom(1_000_000);
+      const sinks = followed.map(({ sink }) => sink);
+      await settled(sinks);
       await appendSome();
-      for (const { sink, room } of followed) {
-        if (room === 5 && random.below(3) === 0) sink.giveRoom(random.below(30));
-      }
-    }
-    for (const { sink } of followed) sink.giveRoom(1_000_000);
-    const sinks = followed.map(({ sink }) => sink);
-    await settled(sinks);
-    await appendSome();
-    await settled(sinks);
+      await settled(sinks);
 
-    const all: Place[] = store.readEvents(0, 100_000).map((event) => ({
-      position: event.position,
-      version: event.streamVersion,
-      sequence: event.partitionSequence,
-      stream: event.streamId,
-      partition: event.partitionId,
-    }));
-    expect(all.length).toBeGreaterThan(PENDING_EVENTS_MAX * 2);
-    for (const { name, room, sink, takes } of followed) {
-      const wanted = all.filter(takes).map(({ partition: _, ...event }) => event);
-      expect(sink.taken, `${name}, room ${room}, seed ${seed}`).toEqual(wanted);
-      expect(sink.log.filter((line) => line.startsWith("caught-up"))).toHaveLength(1);
-    }
-    expect(store.subscriptions.behindCount).toBe(0);
-  });
+      const all: Place[] = store.readEvents(0, 100_000).map((event) => ({
+        position: event.position,
+        version: event.streamVersion,
+        sequence: event.partitionSequence,
+        stream: event.streamId,
+        partition: event.partitionId,
+      }));
+      expect(all.length).toBeGreaterThan(PENDING_EVENTS_MAX * 2);
+      for (const { name, room, sink, takes } of followed) {
+        const wanted = all.filter(takes).map(({ partition: _, ...event }) => event);
+        expect(sink.taken, `${name}, room ${room}, seed ${seed}`).toEqual(wanted);
+        expect(sink.log.filter((line) => line.startsWith("caught-up"))).toHaveLength(1);
+      }
+      expect(store.subscriptions.behindCount).toBe(0);
+      expect(store.memoryFigures().runCount > 0).toBe(memtableEvents !== undefined);
+    },
+  );
 
   test("a subscription that has ended gets nothing more, also within what it is given", async () => {
     const store = openStore();
