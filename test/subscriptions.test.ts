@@ -2,8 +2,8 @@
  * The mechanism under every live reader, without a socket: what a subscription takes, in which order, and that neither
  * the way from history to new events nor a slow sink loses or repeats one.
  */
-import { afterEach, describe, expect, test } from "vitest";
-import { MiB, PENDING_EVENTS_MAX, PROGRESS_EVENTS } from "../server/limits.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { MiB, PENDING_EVENTS_MAX, PROGRESS_EVENTS, PROGRESS_MS } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";
 import { Filter } from "../server/store/filter.ts";
 import type { Interest } from "../server/store/interest.ts";
@@ -159,6 +159,26 @@ describe("what a subscription takes", () => {
   });
 });
 
+test("progress is told from time to time, how far it is, also when nothing comes", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const store = openStore();
+    await appendTo(store, "b", "b");
+    const live = subscribe(store, streams({ a: from(0) }));
+    const stalled = subscribe(store, LOG_FROM_0, { room: 1 });
+    await settled([live, stalled]);
+    vi.advanceTimersByTime(PROGRESS_MS);
+    await appendTo(store, "b");
+    vi.advanceTimersByTime(PROGRESS_MS);
+    expect(live.log).toEqual(["caught-up 1", "progress 1", "progress 2"]);
+    expect(stalled.log).toEqual(["event 0", "progress 0", "progress 0"]);
+    for (const sink of [live, stalled]) sink.subscription.end();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 describe("order and completeness", () => {
   /** Everything that there can be followed, from its beginning, over the streams s0 … s5. */
   function interests(
@@ -298,6 +318,41 @@ describe("order and completeness", () => {
 });
 
 describe("waiting for one batch", () => {
+  test("who comes and goes in any order is found, or is not, by stream and by pattern", async () => {
+    const seed = Date.now() % 1_000_000;
+    const random = new Random(seed);
+    const store = openStore();
+    const called: string[] = [];
+    const waiting = new Map<string, () => void>();
+    const interestOf = (name: string): Interest =>
+      name.endsWith("*") ? streams({}, { [name]: from(0) }) : streams({ [name]: from(0) });
+    for (let round = 0; round < 6; round++) {
+      for (let i = 0; i < 800; i++) {
+        const name = `n${random.below(1_500)}${random.below(8) === 0 ? "-*" : ""}`;
+        const leave = waiting.get(name);
+        if (leave !== undefined) {
+          leave();
+          waiting.delete(name);
+        } else {
+          waiting.set(
+            name,
+            store.subscriptions.wait(interestOf(name), () => called.push(name)),
+          );
+        }
+      }
+      expect(store.subscriptions.waitingCount).toBe(waiting.size);
+      // Each is heard through an event of its own, and others' events reach nobody.
+      const events = [...waiting.keys(), "x1", "n", "n-"].map((name) => {
+        return { stream: name.replace("*", "y"), name: "A" };
+      });
+      await append(store, events);
+      expect(called.sort(), `seed ${seed}`).toEqual([...waiting.keys()].sort());
+      expect(store.subscriptions.waitingCount).toBe(0);
+      waiting.clear();
+      called.length = 0;
+    }
+  });
+
   test("calls back once for what the interest names, and not after its end", async () => {
     const store = openStore();
     const calls: string[] = [];
