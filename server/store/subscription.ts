@@ -78,6 +78,7 @@ export class Subscription implements LiveListener {
   private readonly filter: Uint8Array | null;
   private readonly leave: () => void;
   private readonly leaveAdded = new Map<StreamInterest | PatternInterest, () => void>();
+  /** The interest for the core; undefined until it is asked for. */
   private program: Uint8Array | null | undefined;
   private isEnded = false;
   private isBehind: boolean;
