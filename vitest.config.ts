@@ -8,12 +8,12 @@ import { defineConfig } from "vitest/config";
 
 const TEST_TIME_MAX_MS = 120_000;
 
-/** The core's file by its path, as Bun gives it for `with { type: "file" }`; vite would run it as a module. */
+/** Embedded files by their paths, as Bun gives them for `with { type: "file" }`; vite would run them as modules. */
 const embeddedFiles = {
   name: "embedded-files",
   enforce: "pre" as const,
   load(id: string): string | undefined {
-    return id.endsWith(".wasm") ? `export default ${JSON.stringify(id)};` : undefined;
+    return /\.(wasm|html)$/.test(id) ? `export default ${JSON.stringify(id)};` : undefined;
   },
 };
 

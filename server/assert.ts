@@ -6,6 +6,7 @@ export function assert(condition: boolean, message = "assertion failed"): assert
   if (!condition) throw new AssertionError(message);
 }
 
-class AssertionError extends Error {
+/** The process ends. */
+export class AssertionError extends Error {
   override name = "AssertionError";
 }

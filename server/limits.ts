@@ -52,6 +52,9 @@ export const HTTP_REQUEST_TIMEOUT_SECONDS = 60;
 export const PATTERN_BYTES_MAX = 1 * KiB;
 /** Names that one filter gives with NAME. Above: TOOLARGE. */
 export const FILTER_NAMES_MAX = 256;
+/** Streams that one page of HTTP's list has at most. Above: INVALIDARG. And where the request says no limit. */
+export const STREAMS_LISTED_MAX = 10_000;
+export const STREAMS_LISTED_DEFAULT = 100;
 /** Work that a read does in one turn, milliseconds. Above: it goes on in a later one, others are served between. */
 export const SLICE_MS = 1;
 /** Events that one filtered scan looks at. Above: it answers what it has, with has_more and next. */
@@ -138,6 +141,8 @@ export const CACHE_BYTES_DEFAULT = 64 * MiB;
 assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX <= ARGUMENT_BYTES_MAX);
 assert(REQUEST_BYTES_MAX < BATCH_BYTES_MAX);
+assert(EVENT_DATA_BYTES_MAX < HTTP_BODY_BYTES_MAX && HTTP_BODY_BYTES_MAX < BATCH_BYTES_MAX);
+assert(STREAMS_LISTED_DEFAULT <= STREAMS_LISTED_MAX);
 assert(REPLY_EVENT_BYTES_MAX < UNSENT_BYTES_MAX);
 assert(UNSENT_BYTES_MAX < HELD_BYTES_MAX);
 assert(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);

@@ -6,6 +6,7 @@ import { ServerInfo } from "./commands/server-info.ts";
 import { formatAddress, type Settings } from "./config.ts";
 import { systemDisk } from "./disk.ts";
 import { type HttpDoor, serveHttp } from "./http/app.ts";
+import { storeRoutes } from "./http/store-routes.ts";
 import { RespDoor } from "./resp/door.ts";
 import { EventStore } from "./store/event-store.ts";
 
@@ -47,7 +48,11 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   let http: HttpDoor;
   try {
     respAddress = resp.listen(settings.resp);
-    http = serveHttp(settings, { ready: () => readiness(store), log });
+    http = serveHttp(settings, {
+      ready: () => readiness(store),
+      log,
+      operations: storeRoutes({ store, version, crash }),
+    });
   } catch (error) {
     await resp.stop();
     await store.stop();

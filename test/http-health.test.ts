@@ -4,7 +4,8 @@
 import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { StoreError } from "../server/errors.ts";
-import { createApp, type HttpDoor, type Readiness, serveHttp } from "../server/http/app.ts";
+import { createApp, type HttpDoor, serveHttp } from "../server/http/app.ts";
+import type { Readiness } from "../server/http/operation.ts";
 
 const LOOPBACK = { http: { host: "127.0.0.1", port: 0 }, allowedHosts: ["cairn.example"] };
 

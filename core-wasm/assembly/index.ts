@@ -39,6 +39,7 @@ import {
 import { frameHeadLength } from "./frame";
 import { globMatches as matches } from "./glob";
 import { pushExamined, pushNeeded, pushRows, pushTail } from "./push";
+import { stringHasEscapes, valueIsTooDeep } from "./json-read";
 import { collectedPosition, collectedTail, topicsCollect as collect } from "./topics";
 import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
 import { buildCover as coverBuild } from "./run-build";
@@ -53,8 +54,8 @@ export { uuidParse, uuidV5, uuidWrite };
 export { batchSeal, batchSynced, cacheLoaded };
 export { fillHeadPtr, fillHeadSize };
 export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
-export { eventWrite, eventWriteMax } from "./encoding";
-export { jsonValid } from "./json-read";
+export { ANSWER_WRITE_MAX, answerWriteInRow, eventWrite, eventWriteMax } from "./encoding";
+export { jsonSpaceEnd, jsonStringEnd, jsonUnescape, jsonValid, jsonValueEnd } from "./json-read";
 export {
   asOfOpen, asOfSearch, findEvent, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
   scanPositions, scanTakeAll, scanTakeMatching, showEvent, showFound, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor,
@@ -120,6 +121,9 @@ export function partitionHash(key: usize): u32 {
 export function utf8Valid(ptr: usize, size: usize): bool {
   return isUtf8(ptr, size);
 }
+
+export function getStringHasEscapes(): bool { return stringHasEscapes; }
+export function getValueIsTooDeep(): bool { return valueIsTooDeep; }
 
 // ── append ────────────────────────────────────────────────────────────────────────────────────────
 

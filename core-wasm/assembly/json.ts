@@ -13,6 +13,10 @@ import {
 } from "./event";
 import { jsonValid, plainCount } from "./json-read";
 import { partitionOf } from "./memtable";
+import {
+  RESULT_EVENT_ID, RESULT_KEY, RESULT_PARTITION, RESULT_SEQUENCE, RESULT_TIMESTAMP, RESULT_VERSION, resultRow,
+} from "./request";
+import { resultPosition, resultRecordedAt } from "./sequencer";
 import { utf8Length, utf8Valid } from "./utf8";
 import { copyText, label, put, putNumber, putUuid } from "./write";
 
@@ -28,6 +32,7 @@ const PARTITION_KEY: usize = label('","partition_key":"');
 const PARTITION_ID: usize = label('","partition_id":');
 const TRANSACTION_ID: usize = label(',"transaction_id":"');
 const PARTITION_SEQUENCE: usize = label('","partition_sequence":');
+const SEQUENCE_OF_ANSWER: usize = label(',"partition_sequence":');
 const STREAM_VERSION: usize = label(',"stream_version":');
 const TIMESTAMP: usize = label(',"timestamp":');
 const STREAM_ID: usize = label(',"stream_id":"');
@@ -75,6 +80,21 @@ export function eventJson(out: usize, dataAsJson: bool): usize {
   out = putData(out, viewPayload, viewPayloadSize, PAYLOAD, PAYLOAD_JSON, PAYLOAD_BASE64, dataAsJson);
   out = putNumber(out, POSITION, viewPosition());
   out = putNumber(out, RECORDED_AT, viewRecordedAt());
+  store<u8>(out, 0x7d); // }
+  return out + 1;
+}
+
+/** Writes the numbers that the last append gave its event `index`; returns where they end. */
+export function answerJson(out: usize, index: u32): usize {
+  const row = resultRow(index);
+  out = putUuid(out, EVENT_ID, row + RESULT_EVENT_ID);
+  out = putUuid(out, PARTITION_KEY, row + RESULT_KEY);
+  out = putNumber(out, PARTITION_ID, load<u32>(row, RESULT_PARTITION));
+  out = putNumber(out, SEQUENCE_OF_ANSWER, <u64>load<f64>(row, RESULT_SEQUENCE));
+  out = putNumber(out, STREAM_VERSION, <u64>load<f64>(row, RESULT_VERSION));
+  out = putNumber(out, TIMESTAMP, <u64>load<f64>(row, RESULT_TIMESTAMP));
+  out = putNumber(out, POSITION, resultPosition + index);
+  out = putNumber(out, RECORDED_AT, resultRecordedAt);
   store<u8>(out, 0x7d); // }
   return out + 1;
 }

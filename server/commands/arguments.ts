@@ -7,6 +7,7 @@
  */
 import { INTEGER_MAX } from "../limits.ts";
 import type { RequestDecoder } from "../resp/decoder.ts";
+import { byteClasses } from "../store/names.ts";
 
 export interface Staging {
   /** Core address of the byte at `decoder.bytes[offset]`, copied there first when it is not there yet. */
@@ -81,34 +82,12 @@ export class Arguments {
     return value <= INTEGER_MAX ? value : -1;
   }
 
-  /** Which of the classes below occur among the argument's bytes: their sum. */
+  /** Which of the classes of `store/names.ts` occur among the argument's bytes: their sum. */
   byteClasses(index: number): number {
-    const bytes = this.decoder.bytes;
     const start = this.decoder.starts[index] as number;
-    const end = start + this.length(index);
-    let classes = 0;
-    for (let i = start; i < end; i++) classes |= BYTE_CLASSES[bytes[i] as number] as number;
-    return classes;
+    return byteClasses(this.decoder.bytes, start, start + this.length(index));
   }
 }
-
-/** NUL, CR or LF: what no name may contain. */
-export const BYTES_FORBIDDEN = 1;
-/** Bytes of characters beyond ASCII: whether they are valid UTF-8 has to be checked. */
-export const BYTES_BEYOND_ASCII = 2;
-/** Digits: whether there are only these and the next ones tells a partition number from a text. */
-export const BYTES_DIGITS = 4;
-/** Comma, hyphen and asterisk, as they stand in lists and ranges of partitions. */
-export const BYTES_OF_LISTS = 8;
-/** Anything else. */
-const BYTES_OTHER = 16;
-
-const BYTE_CLASSES = Uint8Array.from({ length: 256 }, (_, byte) => {
-  if (byte === 0x00 || byte === 0x0a || byte === 0x0d) return BYTES_FORBIDDEN;
-  if (byte >= 0x80) return BYTES_BEYOND_ASCII;
-  if (byte >= 0x30 && byte <= 0x39) return BYTES_DIGITS;
-  return byte === 0x2a || byte === 0x2c || byte === 0x2d ? BYTES_OF_LISTS : BYTES_OTHER;
-});
 
 const textDecoder = new TextDecoder();
 

@@ -7,15 +7,16 @@
  */
 import { StoreError } from "../errors.ts";
 import { EVENT_NAME_BYTES_MAX, INTEGER_MAX, STREAM_ID_BYTES_MAX } from "../limits.ts";
-import type { TransactionBuilder } from "../store/transaction-builder.ts";
-import { shown } from "./argument-errors.ts";
 import {
-  type Arguments,
   BYTES_BEYOND_ASCII,
   BYTES_DIGITS,
   BYTES_FORBIDDEN,
-  BYTES_OF_LISTS,
-} from "./arguments.ts";
+  looksLikePartitions,
+  OWN_STREAM_PREFIX,
+} from "../store/names.ts";
+import type { TransactionBuilder } from "../store/transaction-builder.ts";
+import { shown } from "./argument-errors.ts";
+import type { Arguments } from "./arguments.ts";
 
 /** What parsing needs of the core. Addresses are of core memory, lengths in bytes. */
 export interface ParseCore {
@@ -114,9 +115,6 @@ export function checkEventName(args: Arguments, index: number, core: ParseCore):
   checkName(args, index, core, "event name", EVENT_NAME_BYTES_MAX);
 }
 
-/** Streams that the store itself writes. */
-const OWN_STREAM_PREFIX = "$cairn";
-
 function checkName(
   args: Arguments,
   index: number,
@@ -163,7 +161,7 @@ export function parsePartitionKey(args: Arguments, index: number, core: ParseCor
 
 /** Refuses a text that could be read as partition numbers. Overwrites the request's 16 bytes. */
 export function checkPartitionKey(args: Arguments, index: number, core: ParseCore): void {
-  if ((args.byteClasses(index) & ~(BYTES_DIGITS | BYTES_OF_LISTS)) !== 0) return;
+  if (!looksLikePartitions(args.byteClasses(index))) return;
   // A UUID may well be all digits and hyphens.
   const isUuid = core.parseUuid(args.address(index), args.length(index), core.requestKeyAddress);
   if (!isUuid) {

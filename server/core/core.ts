@@ -154,7 +154,16 @@ export interface CoreExports {
   ): number;
   eventWriteMax(encoding: Encoding): number;
   eventWrite(out: number, encoding: Encoding): number;
+  readonly ANSWER_WRITE_MAX: WebAssembly.Global;
+  answerWriteInRow(out: number, index: number, encoding: Encoding): number;
+
   jsonValid(address: number, size: number): number;
+  jsonSpaceEnd(address: number, end: number): number;
+  jsonValueEnd(address: number, end: number): number;
+  jsonStringEnd(address: number, end: number): number;
+  jsonUnescape(address: number, size: number): number;
+  getStringHasEscapes(): number;
+  getValueIsTooDeep(): number;
 
   topicAdd(address: number, size: number, number: number): number;
   topicRemove(address: number, size: number): void;
@@ -460,7 +469,7 @@ export class Core {
 const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** An assertion of the core failed: a bug of ours. The process ends. */
-class CoreTrap extends Error {
+export class CoreTrap extends Error {
   override name = "CoreTrap";
 }
 

@@ -11,6 +11,7 @@ export const Encoding = {
   json: 4,
   /** The same, with data that is JSON as such: `payload_json`, `metadata_json`. */
   jsonData: 5,
+  msgpack: 6,
 } as const;
 export type Encoding = (typeof Encoding)[keyof typeof Encoding];
 

@@ -4,27 +4,28 @@
  * Every answer that is an error is a problem (RFC 9457), the unknown path and the wrong method included. What
  * cannot be parsed as HTTP is answered by Bun.serve with a bare status, before anything here.
  */
-import { type Context, Hono, type MiddlewareHandler } from "hono";
-import { type Address, formatAddress, isLoopback, type Settings } from "../config.ts";
+import { Hono } from "hono";
+import { type Address, formatAddress, isLoopback } from "../config.ts";
 import { OpenError, StoreError } from "../errors.ts";
-import {
-  HTTP_BODY_BYTES_MAX,
-  HTTP_HEADER_TIMEOUT_SECONDS,
-  HTTP_REQUEST_TIMEOUT_SECONDS,
-  KiB,
-} from "../limits.ts";
-import { problem, problemOfError } from "./problem.ts";
-
-/** Whether the store takes writes, and where it does not, why. */
-export interface Readiness {
-  readonly ready: boolean;
-  readonly reason?: string;
-}
+import { HTTP_HEADER_TIMEOUT_SECONDS, HTTP_REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
+import { checkRequest } from "./check-request.ts";
+import { shareWith } from "./cors.ts";
+import { healthRoutes } from "./health-routes.ts";
+import { type DoorApp, type Operation, type Readiness, register } from "./operation.ts";
+import { ProblemError, problem, problemOfError } from "./problem.ts";
 
 export interface HttpParts {
   readonly ready: () => Readiness;
   /** Takes one line for the server's log. */
   readonly log: (line: string) => void;
+  /** What there is beside health: `storeRoutes` of a store. */
+  readonly operations?: readonly Operation[];
+}
+
+interface HttpSettings {
+  readonly http: Address;
+  readonly allowedHosts: readonly string[];
+  readonly corsOrigins?: readonly string[];
 }
 
 export interface HttpDoor {
@@ -34,14 +35,11 @@ export interface HttpDoor {
   stop(): Promise<void>;
 }
 
-/** Bun cuts a body that is longer than this; ours are refused above `HTTP_BODY_BYTES_MAX`, with a problem. */
-const BODY_BYTES_CUT = HTTP_BODY_BYTES_MAX + 64 * KiB;
+/** Bun would answer a longer body itself, without a problem: it is read up to `HTTP_BODY_BYTES_MAX`, by bodies.ts. */
+const BODY_BYTES_CUT = Number.MAX_SAFE_INTEGER;
 
 /** Opens the HTTP door. Throws OpenError when the address cannot be had. */
-export function serveHttp(
-  settings: Pick<Settings, "http" | "allowedHosts">,
-  parts: HttpParts,
-): HttpDoor {
+export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
   const server = listen(settings.http, createApp(settings, parts));
   return {
     address: formatAddress({ host: settings.http.host, port: server.port ?? settings.http.port }),
@@ -49,7 +47,7 @@ export function serveHttp(
   };
 }
 
-function listen(address: Address, app: Hono): Bun.Server<undefined> {
+function listen(address: Address, app: DoorApp): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname: address.host,
@@ -58,7 +56,11 @@ function listen(address: Address, app: Hono): Bun.Server<undefined> {
       maxRequestBodySize: BODY_BYTES_CUT,
       development: false,
       reusePort: false, // without it, and without development, Bun would share the port with another server
-      fetch: (request) => app.fetch(request),
+      fetch(request, server) {
+        // The header came in time; what the whole takes has its own limit. Neither is lengthened by a trickle.
+        server.timeout(request, HTTP_REQUEST_TIMEOUT_SECONDS);
+        return app.fetch(request, { server });
+      },
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -84,62 +86,23 @@ async function stopInOrder(server: Bun.Server<undefined>): Promise<void> {
 const STOP_POLL_MS = 5;
 
 /** The routes without a socket, for tests and for `serveHttp`. */
-export function createApp(
-  settings: { readonly http: Address; readonly allowedHosts: readonly string[] },
-  { ready, log }: HttpParts,
-): Hono {
-  const app = new Hono();
-  app.use(checkHost(isLoopback(settings.http.host), settings.allowedHosts));
+export function createApp(settings: HttpSettings, parts: HttpParts): DoorApp {
+  const app: DoorApp = new Hono();
+  app.use(checkRequest(isLoopback(settings.http.host), settings.allowedHosts));
+  app.use(shareWith(settings.corsOrigins ?? []));
 
-  route(app, "/healthz", (context) => context.json({ status: "ok" }, 200, NOT_STORED));
-  route(app, "/readyz", (context) => {
-    const { ready: isReady, reason } = ready();
-    if (isReady) return context.json({ status: "ok" }, 200, NOT_STORED);
-    return problem(503, "READONLY", reason ?? "the store takes no writes");
-  });
+  const operations = [...healthRoutes(parts.ready), ...(parts.operations ?? [])];
+  register(app, operations);
 
   app.notFound((context) => problem(404, "NOTFOUND", `there is nothing at ${context.req.path}`));
   app.onError((error, context) => {
+    if (error instanceof ProblemError) return error.response;
     if (error instanceof StoreError) return problemOfError(error);
     const id = crypto.randomUUID();
-    log(`error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`);
+    parts.log(
+      `error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`,
+    );
     return problem(500, "INTERNAL", `internal error ${id}`);
   });
   return app;
 }
-
-const NOT_STORED = { "Cache-Control": "no-store" };
-
-/** A path that is read alone: GET and HEAD (which Hono answers as GET, without the body), all else is 405. */
-function route(app: Hono, path: string, handler: (context: Context) => Response): void {
-  app.get(path, handler);
-  app.all(path, (context) =>
-    problem(405, "INVALIDARG", `${context.req.method} is not allowed at ${path}; use GET`, {
-      headers: { Allow: "GET, HEAD" },
-    }),
-  );
-}
-
-/**
- * Refuses a Host header that a page of another site may have sent through DNS rebinding: a door bound to loopback
- * answers to loopback's names and to `--allowed-hosts` alone.
- */
-function checkHost(isBoundToLoopback: boolean, allowedHosts: readonly string[]): MiddlewareHandler {
-  return async (context, next) => {
-    const header = context.req.header("Host") ?? "";
-    // Bun joins several Host headers with a comma; which one a proxy went by is unknown.
-    if (header.includes(",")) {
-      return problem(400, "INVALIDARG", "the request has more than one Host header", {
-        headers: { Connection: "close" },
-      });
-    }
-    const host = header.replace(/:\d*$/, "").toLowerCase();
-    if (isBoundToLoopback && !isLoopback(host) && !allowedHosts.includes(host)) {
-      return problem(421, "INVALIDARG", MISDIRECTED);
-    }
-    return next();
-  };
-}
-
-const MISDIRECTED =
-  "the Host header names neither loopback nor a host that the server was started with: --allowed-hosts";

@@ -4,13 +4,23 @@
 import { STATUS_CODES } from "node:http";
 import { ERRORS, type ErrorCode, type StoreError } from "../errors.ts";
 
+export const PROBLEM_TYPE = "application/problem+json";
+
 /** Seconds after which a client may try again what failed for a while: `Retry-After`. */
 const RETRY_AFTER_SECONDS = 1;
 
 /** The answer to a request that failed with an error of the store. */
-export function problemOfError(error: StoreError): Response {
+export function problemOfError(
+  error: StoreError,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
   const { httpStatus } = ERRORS[error.code];
-  return problem(httpStatus, error.code, error.message, { members: error.facts });
+  // What is left of a request that is too large is not read.
+  const close = error.code === "TOOLARGE" ? { Connection: "close" } : {};
+  return problem(httpStatus, error.code, error.message, {
+    members: error.facts,
+    headers: { ...close, ...headers },
+  });
 }
 
 interface ProblemExtras {
@@ -36,10 +46,21 @@ export function problem(
   return new Response(JSON.stringify(body), {
     status,
     headers: {
-      "Content-Type": "application/problem+json",
+      "Content-Type": PROBLEM_TYPE,
       "Cache-Control": "no-store",
       ...(ERRORS[code].retryable ? { "Retry-After": String(RETRY_AFTER_SECONDS) } : {}),
       ...headers,
     },
   });
+}
+
+/** Ends the handling of a request with a problem whose status no code has, or whose headers say more. */
+export class ProblemError extends Error {
+  override name = "ProblemError";
+  readonly response: Response;
+
+  constructor(response: Response) {
+    super("the request is answered with a problem");
+    this.response = response;
+  }
 }

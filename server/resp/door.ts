@@ -183,14 +183,13 @@ export class RespDoor {
     socket.data = connection;
     socket.setNoDelay(true);
     this.connections.add(connection);
-    this.store.clientCount = this.connections.size;
+    this.store.clientCount++;
   }
 
   private closed(connection: Connection | undefined): void {
     if (connection === undefined) return;
     connection.closed();
-    this.connections.delete(connection);
-    this.store.clientCount = this.connections.size;
+    if (this.connections.delete(connection)) this.store.clientCount--;
     if (this.connections.size === 0) this.allClosed?.();
   }
 

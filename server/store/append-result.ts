@@ -49,3 +49,18 @@ export function readAppendResult(core: Core, transaction: TransactionBuilder): A
   }
   return { events };
 }
+
+export interface AppendSummary {
+  readonly firstEventId: string;
+  /** The version of the last event in its stream. */
+  readonly lastVersion: number;
+}
+
+/** The same of a transaction, without an object for each of its events. */
+export function readAppendSummary(core: Core, transaction: TransactionBuilder): AppendSummary {
+  const lastRow = core.resultAddress + (transaction.count - 1) * ROW_BYTES;
+  return {
+    firstEventId: core.uuidText(core.resultAddress),
+    lastVersion: core.doubles[lastRow / 8 + VERSION] as number,
+  };
+}

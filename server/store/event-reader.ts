@@ -48,6 +48,11 @@ export class EventReader {
     return this.core.exports.streamVersion(address, length, key);
   }
 
+  /** Core address of the 16 bytes of a stream's partition key; the stream has an event. */
+  streamKey(address: number, length: number): number {
+    return this.core.exports.streamKeyOf(address, length) >>> 0;
+  }
+
   /** The last sequence of a partition, or -1. */
   partitionSequence(partition: number): number {
     return this.core.exports.partitionSequence(partition);

@@ -31,7 +31,12 @@ import {
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
-import { type AppendResult, readAppendResult } from "./append-result.ts";
+import {
+  type AppendResult,
+  type AppendSummary,
+  readAppendResult,
+  readAppendSummary,
+} from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
 import { EventReader } from "./event-reader.ts";
 import { SliceQueue } from "./slice-queue.ts";
@@ -303,6 +308,11 @@ export class EventStore extends EventReader {
   /** The numbers of the last transaction, appended or repeated. */
   lastAppend(): AppendResult {
     return readAppendResult(this.core, this.transaction);
+  }
+
+  /** What HTTP's headers say of the last transaction. */
+  appendSummary(): AppendSummary {
+    return readAppendSummary(this.core, this.transaction);
   }
 
   /** Writes EAPPEND's answer for the last append. */

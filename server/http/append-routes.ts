@@ -1,0 +1,144 @@
+/**
+ * The appends: POST of events to a stream, and of a transaction over several.
+ */
+import { Encoding } from "../core/encoding.ts";
+import { StoreError } from "../errors.ts";
+import { ExpectedVersion } from "../store/transaction-builder.ts";
+import type { Expected } from "./append-body.ts";
+import type { AppendAnswer, Appends } from "./appends.ts";
+import { bodyType, readBody } from "./bodies.ts";
+import { checkStreamToAppend } from "./checks.ts";
+import { APPENDED, problems, STREAM_PATH_PARAMETERS } from "./descriptions.ts";
+import { APPEND_EXAMPLES, APPEND_SCHEMAS, TRANSACTION_EXAMPLES } from "./event-schemas.ts";
+import type { DoorContext, Operation } from "./operation.ts";
+import { problemOfError } from "./problem.ts";
+import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
+import { parseNumber, unexpectedValue } from "./schema.ts";
+
+const STREAM_EVENTS = "/v1/streams/{stream}/events";
+
+export function appendRoutes(appends: Appends): Operation[] {
+  return [
+    {
+      method: "POST",
+      path: STREAM_EVENTS,
+      id: "appendToStream",
+      tag: "Append",
+      summary: "Append one event or several to a stream, all or nothing",
+      description:
+        "The answer comes when the events are synced to the disk. Give each event an `event_id`: the same request sent again then writes nothing and is answered as the first one was. The expected version stands in `expected_version`, or in If-Match or If-None-Match.",
+      pathParameters: STREAM_PATH_PARAMETERS,
+      requestHeaders: ["If-Match", "If-None-Match"],
+      body: {
+        description: "An event, a list of events, or events with what holds for all of them.",
+        schema: APPEND_SCHEMAS.stream,
+        examples: APPEND_EXAMPLES,
+      },
+      answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
+      handle: (context) => appendToStream(context, appends),
+    },
+    {
+      method: "POST",
+      path: "/v1/transactions",
+      id: "appendTransaction",
+      tag: "Append",
+      summary: "Append events to several streams, all or nothing",
+      description:
+        "Without `partition_key` each stream keeps its own, so that any streams can change together.",
+      body: {
+        description: "The events, each with its stream.",
+        schema: APPEND_SCHEMAS.transaction,
+        examples: TRANSACTION_EXAMPLES,
+      },
+      answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
+      handle: (context) => appendTransaction(context, appends),
+    },
+  ];
+}
+
+async function appendToStream(context: DoorContext, appends: Appends): Promise<Response> {
+  readQuery(context, {});
+  const type = bodyType(context);
+  const encoding = answerEncoding(context);
+  const streamId = checkedStreamId(pathSegment(context, STREAM_EVENTS, "stream"));
+  const expected = expectedByHeaders(context);
+  const body = await readBody(context);
+  try {
+    const request = { streamId, expected, body, bodyType: type, encoding };
+    const answer = await appends.run(request);
+    return created(answer, encoding, { ETag: `"${answer.lastVersion}"` });
+  } catch (error) {
+    const current = error instanceof StoreError ? error.facts.current_version : undefined;
+    if (error instanceof StoreError && typeof current === "number") {
+      return problemOfError(error, { ETag: `"${current}"` });
+    }
+    throw error;
+  }
+}
+
+async function appendTransaction(context: DoorContext, appends: Appends): Promise<Response> {
+  readQuery(context, {});
+  const type = bodyType(context);
+  const encoding = answerEncoding(context);
+  for (const header of ["If-Match", "If-None-Match"]) {
+    if (context.req.header(header) !== undefined) {
+      const text = `${header} is not taken here: each event says its own expected_version`;
+      throw new StoreError("INVALIDARG", text);
+    }
+  }
+  const body = await readBody(context);
+  const request = { streamId: null, expected: null, body, bodyType: type, encoding };
+  return created(await appends.run(request), encoding, {});
+}
+
+function created(
+  { body, isRepeat, firstEventId }: AppendAnswer,
+  encoding: Encoding,
+  headers: Record<string, string>,
+): Response {
+  return new Response(body as Uint8Array<ArrayBuffer>, {
+    status: 201,
+    headers: {
+      "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
+      "Cache-Control": "no-store",
+      Vary: "Accept",
+      Location: `/v1/events/${firstEventId}`,
+      ...(isRepeat ? { "Idempotent-Replayed": "true" } : {}),
+      ...headers,
+    },
+  });
+}
+
+function answerEncoding(context: DoorContext): Encoding {
+  const type = negotiate(context, [JSON_TYPE, MSGPACK_TYPE]);
+  return type === MSGPACK_TYPE ? Encoding.msgpack : Encoding.json;
+}
+
+function checkedStreamId(text: string): Uint8Array {
+  const bytes = Buffer.from(text);
+  checkStreamToAppend(bytes, 0, bytes.length, "stream");
+  return bytes;
+}
+
+/** What If-Match or If-None-Match expects of the stream's version; null where neither is given. */
+function expectedByHeaders(context: DoorContext): Expected | null {
+  const { headers } = context.req.raw;
+  const match = headers.get("If-Match");
+  const noneMatch = headers.get("If-None-Match");
+  if (match !== null && noneMatch !== null) {
+    throw new StoreError("INVALIDARG", "If-Match and If-None-Match exclude each other");
+  }
+  if (noneMatch !== null) {
+    if (noneMatch.trim() === "*") return { kind: ExpectedVersion.empty, version: 0 };
+    throw unexpectedValue("If-None-Match", noneMatch, "* (the stream must be empty)");
+  }
+  if (match === null) return null;
+  if (match.trim() === "*") return { kind: ExpectedVersion.exists, version: 0 };
+  // A proxy that compresses weakens the tags that it passes on.
+  const [, digits = ""] = /^(?:W\/)?"(\d+)"$/.exec(match.trim()) ?? [];
+  const version = parseNumber(digits);
+  if (version === null) {
+    throw unexpectedValue("If-Match", match, 'one version in double quotes, as in "2", or *');
+  }
+  return { kind: ExpectedVersion.exact, version };
+}

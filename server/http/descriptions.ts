@@ -1,0 +1,74 @@
+/**
+ * What the operations say in the same words: parameters of paths, answers, and the problems that may come.
+ */
+import { STATUS_CODES } from "node:http";
+import { STREAM_ID_BYTES_MAX } from "../limits.ts";
+import { SCHEMAS } from "./event-schemas.ts";
+import type { Answer } from "./operation.ts";
+import { PROBLEM_TYPE } from "./problem.ts";
+import { JSON_TYPE, MSGPACK_TYPE } from "./request.ts";
+import { type JsonSchema, text } from "./schema.ts";
+
+export const STREAM_PATH_PARAMETERS = {
+  stream: text(
+    "The stream's id, percent-encoded: any UTF-8 but NUL, CR, LF, and `.` and `..` alone, which URLs cannot carry.",
+    "user-123",
+    { minLength: 1, maxLength: STREAM_ID_BYTES_MAX },
+  ),
+};
+
+export const PARTITION_PATH_PARAMETERS = {
+  partition: text("The partition's number, or the UUID of a partition key in it.", "5", {
+    minLength: 1,
+  }),
+};
+
+const READ_HEADER_NAMES = ["Vary", "Cache-Control"];
+
+/** An object in JSON or MessagePack. */
+export function objectAnswer(
+  description: string,
+  schema: JsonSchema,
+  headers: readonly string[] = [],
+): Answer {
+  return {
+    description,
+    content: { [JSON_TYPE]: schema, [MSGPACK_TYPE]: schema },
+    headers: [...READ_HEADER_NAMES, ...headers],
+  };
+}
+
+export const APPENDED: Answer = {
+  description:
+    "Appended and durable, or a repeat of an append that was: then Idempotent-Replayed is true. One event is answered by its numbers, several by a list of them.",
+  content: { [JSON_TYPE]: SCHEMAS.appended, [MSGPACK_TYPE]: SCHEMAS.appended },
+  headers: ["Location", "Idempotent-Replayed", "Vary", "Cache-Control"],
+};
+
+const WHEN: Readonly<Record<number, string>> = {
+  400: "The request is wrong; `detail` says what was expected and where.",
+  404: "There is no such thing.",
+  406: "Accept takes none of the media types that there are.",
+  409: "Another partition key, an event id that stands for other content, or a position beyond the end.",
+  412: "The stream has another version than was expected.",
+  413: "Above a limit: `limit`, `limit_value`, `asked`.",
+  415: "The body is neither JSON nor MessagePack.",
+  421: "The Host header names no host that this server answers for.",
+  428: "The server is strict, and the request says no expected version.",
+  500: "A stored record is damaged, or a bug.",
+  503: "Nothing was written (READONLY), or it is not known (UNCERTAIN: repeat it with the same event ids).",
+};
+
+/** The problems with these statuses. */
+export function problems(...statuses: readonly number[]): Record<number, Answer> {
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      {
+        description: WHEN[status] ?? STATUS_CODES[status] ?? "",
+        content: { [PROBLEM_TYPE]: SCHEMAS.problem },
+        headers: status === 503 ? ["Retry-After"] : status === 412 ? ["ETag"] : [],
+      },
+    ]),
+  );
+}

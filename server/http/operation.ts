@@ -1,0 +1,91 @@
+/**
+ * The shape of every route: one object says the path, what the request may bring and what comes of it, and handles
+ * it. The routes are registered from it, requests are checked by it and /openapi.json is made of it.
+ */
+import type { Context, Hono } from "hono";
+import type { OutputArea } from "../core/core.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { problem } from "./problem.ts";
+import type { JsonSchema, Parameters } from "./schema.ts";
+
+/** What Bun.serve passes beside the request; absent where a test calls the routes without a socket. */
+export type DoorContext = Context<{ Bindings: { server?: Bun.Server<undefined> } }>;
+export type DoorApp = Hono<{ Bindings: { server?: Bun.Server<undefined> } }>;
+
+/** Whether the store takes writes, and where it does not, why. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reason?: string;
+}
+
+/** What the routes of a store work with. */
+export interface StoreParts {
+  readonly store: EventStore;
+  /** Where answers are written within a turn. */
+  readonly area: OutputArea;
+  readonly version: string;
+  /** Ends the process: the store's state may be half done. */
+  readonly crash: (error: unknown) => never;
+}
+
+interface Example {
+  readonly summary?: string;
+  readonly value: unknown;
+}
+
+/** A body that a request brings. */
+interface RequestBody {
+  readonly description: string;
+  readonly schema: JsonSchema;
+  readonly examples: Readonly<Record<string, Example>>;
+}
+
+/** One of the answers of an operation. */
+export interface Answer {
+  readonly description: string;
+  /** By media type: the body's schema; null where there is no body. */
+  readonly content?: Readonly<Record<string, JsonSchema>>;
+  /** Names of headers, which /openapi.json describes in one place. */
+  readonly headers?: readonly string[];
+}
+
+export interface Operation {
+  readonly method: "GET" | "POST";
+  /** As OpenAPI writes it: `/v1/streams/{stream}`. */
+  readonly path: string;
+  readonly id: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly pathParameters?: Parameters;
+  readonly queryParameters?: Parameters;
+  /** Names of the request headers that it heeds. */
+  readonly requestHeaders?: readonly string[];
+  readonly body?: RequestBody;
+  readonly answers: Readonly<Record<number, Answer>>;
+  handle(context: DoorContext): Response | Promise<Response>;
+}
+
+/** Registers the operations, and 405 for the methods that a path does not have. */
+export function register(app: DoorApp, operations: readonly Operation[]): void {
+  for (const { method, path, handle } of operations) {
+    app.on(method, honoPath(path), handle); // HEAD is answered as GET, without the body
+  }
+  for (const path of new Set(operations.map((operation) => operation.path))) {
+    const methods = operations
+      .filter((operation) => operation.path === path)
+      .flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+    app.all(honoPath(path), (context) => methodNotAllowed(context.req.method, path, methods));
+  }
+}
+
+function methodNotAllowed(method: string, path: string, methods: readonly string[]): Response {
+  const usable = methods.filter((allowed) => allowed !== "HEAD").join(" or ");
+  return problem(405, "INVALIDARG", `${method} is not allowed at ${path}; use ${usable}`, {
+    headers: { Allow: methods.join(", ") },
+  });
+}
+
+function honoPath(path: string): string {
+  return path.replace(/\{(\w+)\}/g, ":$1");
+}

@@ -1,0 +1,214 @@
+/**
+ * The reads of events: of a stream by version, of a partition by sequence, of the whole store by position. Each is
+ * also a feed of Server-Sent Events (feeds.ts), by its Accept header.
+ */
+import { Encoding } from "../core/encoding.ts";
+import type { ScanSource } from "../store/filtered-scan.ts";
+import { checkStreamId, partitionKeyBytes, partitionOf, stage } from "./checks.ts";
+import {
+  objectAnswer,
+  PARTITION_PATH_PARAMETERS,
+  problems,
+  STREAM_PATH_PARAMETERS,
+} from "./descriptions.ts";
+import { SCHEMAS } from "./event-schemas.ts";
+import { DATA_PARAMETER, FILTER_PARAMETERS, filterOf, rangeParameters } from "./filter-query.ts";
+import type { DoorContext, Operation, StoreParts } from "./operation.ts";
+import { readEvents } from "./reads.ts";
+import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
+import { rowOf } from "./rows.ts";
+import { text, type ValuesOf } from "./schema.ts";
+
+const STREAM_EVENTS = "/v1/streams/{stream}/events";
+const PARTITION_EVENTS = "/v1/partitions/{partition}/events";
+const LOG_EVENTS = "/v1/events";
+
+const STREAM_QUERY = {
+  ...rangeParameters("versions"),
+  partition_key: text(
+    "Finds the stream under this partition key alone; without it, whatever its key is.",
+    "user-partition-key",
+  ),
+  ...FILTER_PARAMETERS,
+  ...DATA_PARAMETER,
+};
+const PARTITION_QUERY = {
+  ...rangeParameters("sequences"),
+  ...FILTER_PARAMETERS,
+  ...DATA_PARAMETER,
+};
+const LOG_QUERY = { ...rangeParameters("positions"), ...FILTER_PARAMETERS, ...DATA_PARAMETER };
+
+type EventsQuery = ValuesOf<typeof LOG_QUERY>;
+
+export function readRoutes(parts: StoreParts): Operation[] {
+  return [
+    {
+      method: "GET",
+      path: STREAM_EVENTS,
+      id: "readStream",
+      tag: "Read",
+      summary: "Read a range of versions of a stream",
+      description:
+        "An empty or unknown stream reads as an empty list. ETag is the stream's version, for If-Match of an append and If-None-Match of a read.",
+      pathParameters: STREAM_PATH_PARAMETERS,
+      queryParameters: STREAM_QUERY,
+      requestHeaders: ["If-None-Match"],
+      answers: {
+        200: objectAnswer("The events, and the stream's version.", SCHEMAS.streamEvents, [
+          "ETag",
+          "Link",
+        ]),
+        304: {
+          description: "The stream still has the version that If-None-Match names.",
+          headers: ["ETag", "Vary", "Cache-Control"],
+        },
+        ...problems(400, 404, 406, 413, 421, 500, 503),
+      },
+      handle: (context) => readStream(context, parts),
+    },
+    {
+      method: "GET",
+      path: PARTITION_EVENTS,
+      id: "readPartition",
+      tag: "Read",
+      summary: "Read a range of sequences of a partition",
+      pathParameters: PARTITION_PATH_PARAMETERS,
+      queryParameters: PARTITION_QUERY,
+      answers: {
+        200: objectAnswer("The events.", SCHEMAS.events, ["Link"]),
+        ...problems(400, 404, 406, 413, 421, 500, 503),
+      },
+      handle: (context) => readPartition(context, parts),
+    },
+    {
+      method: "GET",
+      path: LOG_EVENTS,
+      id: "readLog",
+      tag: "Read",
+      summary: "Read a range of positions of the whole store",
+      queryParameters: LOG_QUERY,
+      answers: {
+        200: objectAnswer("The events.", SCHEMAS.events, ["Link"]),
+        ...problems(400, 404, 406, 409, 413, 421, 500, 503),
+      },
+      handle: (context) => readLog(context, parts),
+    },
+  ];
+}
+
+async function readStream(context: DoorContext, parts: StoreParts): Promise<Response> {
+  const { store } = parts;
+  const streamId = Buffer.from(pathSegment(context, STREAM_EVENTS, "stream"));
+  checkStreamId(streamId, 0, streamId.length, "stream");
+  const query = readQuery(context, STREAM_QUERY);
+  const encoding = encodingOf(context, query);
+  const key =
+    query.partition_key === null
+      ? null
+      : partitionKeyBytes(store, query.partition_key, "partition_key");
+  const version = versionOf(parts, streamId, key);
+  const etag: Record<string, string> = version === null ? {} : { ETag: `"${version}"` };
+  if (version !== null && isUnchanged(context, version)) {
+    return new Response(null, { status: 304, headers: { ...etag, ...READ_HEADERS } });
+  }
+  const source: ScanSource = { kind: "stream", streamId, key };
+  return answer(context, parts, { source, query, encoding, before: { version }, headers: etag });
+}
+
+function versionOf(
+  { store }: StoreParts,
+  streamId: Uint8Array,
+  key: Uint8Array | null,
+): number | null {
+  const keyBytes = key ?? new Uint8Array(0);
+  const { address } = stage(store, Buffer.concat([keyBytes, streamId]));
+  const streamAddress = address + keyBytes.length;
+  const version = store.streamVersion(streamAddress, streamId.length, key === null ? 0 : address);
+  return version < 0 ? null : version;
+}
+
+/** Whether If-None-Match names the version, or any. */
+function isUnchanged(context: DoorContext, version: number): boolean {
+  const header = context.req.raw.headers.get("If-None-Match");
+  if (header === null) return false;
+  const tags = header.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.includes(`"${version}"`) || tags.includes("*");
+}
+
+function readPartition(context: DoorContext, parts: StoreParts): Promise<Response> {
+  const query = readQuery(context, PARTITION_QUERY);
+  const encoding = encodingOf(context, query);
+  const segment = pathSegment(context, PARTITION_EVENTS, "partition");
+  const source: ScanSource = { kind: "partition", partition: partitionOf(parts.store, segment) };
+  return answer(context, parts, { source, query, encoding, before: {}, headers: {} });
+}
+
+function readLog(context: DoorContext, parts: StoreParts): Promise<Response> {
+  const query = readQuery(context, LOG_QUERY);
+  const encoding = encodingOf(context, query);
+  return answer(context, parts, {
+    source: { kind: "log" },
+    query,
+    encoding,
+    before: {},
+    headers: {},
+  });
+}
+
+function encodingOf(context: DoorContext, query: EventsQuery): Encoding {
+  const type = negotiate(context, [JSON_TYPE, MSGPACK_TYPE]);
+  if (type === MSGPACK_TYPE) return Encoding.msgpack;
+  return query.data === "json" ? Encoding.jsonData : Encoding.json;
+}
+
+interface EventsAnswer {
+  readonly source: ScanSource;
+  readonly query: EventsQuery;
+  readonly encoding: Encoding;
+  /** Members that stand before the others. */
+  readonly before: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Reads may change with what a client accepts, and are the client's own. */
+export const READ_HEADERS = { Vary: "Accept", "Cache-Control": "private, no-cache" };
+
+async function answer(
+  context: DoorContext,
+  parts: StoreParts,
+  { source, query, encoding, before, headers }: EventsAnswer,
+): Promise<Response> {
+  const isReverse = query.direction === "backwards";
+  const range = {
+    from: query.from ?? 0,
+    to: query.to ?? Number.POSITIVE_INFINITY,
+    count: query.limit ?? Number.POSITIVE_INFINITY,
+    isReverse,
+  };
+  const filter = filterOf(parts.store, query);
+  const { signal } = context.req.raw;
+  const found = await readEvents(parts, { source, range, filter, encoding }, () => signal.aborted);
+  const { count, rows, hasMore, next } = found;
+  const members = { ...before, has_more: hasMore };
+  const after = filter === null ? {} : { next };
+  const body = rowOf(members, "events", count, rows, after, encoding);
+  // A page of none would have itself as the next one.
+  const link =
+    hasMore && next !== null && query.limit !== 0 ? nextLink(context, next, isReverse) : null;
+  return new Response(body as Uint8Array<ArrayBuffer>, {
+    headers: {
+      "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
+      ...READ_HEADERS,
+      ...(link === null ? {} : { Link: link }),
+      ...headers,
+    },
+  });
+}
+
+/** The same request with the number where the next page begins. */
+function nextLink(context: DoorContext, next: number, isReverse: boolean): string {
+  const url = new URL(context.req.raw.url);
+  url.searchParams.set(isReverse ? "to" : "from", String(next));
+  return `<${url.pathname}${url.search}>; rel="next"`;
+}

@@ -1,0 +1,114 @@
+/**
+ * Reads what a request says outside of its body: segments of its path, its query, and which media type it wants.
+ *
+ * The path is taken from the URL as it came, since a stream id may hold any characters, slashes and percent signs
+ * too, once decoded and never twice.
+ */
+import { StoreError } from "../errors.ts";
+import { quote, suggestion } from "../usage.ts";
+import type { DoorContext } from "./operation.ts";
+import { ProblemError, problem } from "./problem.ts";
+import { type Parameters, unexpectedValue, type ValuesOf } from "./schema.ts";
+
+/** The segment of the path at which the operation's path has `{name}`, decoded. */
+export function pathSegment(context: DoorContext, path: string, name: string): string {
+  const index = path.split("/").indexOf(`{${name}}`);
+  const segment = rawPath(context.req.raw.url).split("/")[index] ?? "";
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw unexpectedValue(name, segment, "percent-encoded UTF-8");
+  }
+}
+
+/** The URL's path as it stands there. */
+function rawPath(url: string): string {
+  const start = url.indexOf("/", url.indexOf("//") + 2);
+  const end = url.slice(start).search(/[?#]/);
+  return end < 0 ? url.slice(start) : url.slice(start, start + end);
+}
+
+/** Takes the query by its parameters; an unknown one, or one that stands twice, is refused. */
+export function readQuery<P extends Parameters>(context: DoorContext, parameters: P): ValuesOf<P> {
+  const values: Record<string, unknown> = {};
+  for (const [name, { repeats }] of Object.entries(parameters)) values[name] = repeats ? [] : null;
+  const { url } = context.req.raw;
+  if (url.includes("?")) {
+    for (const [name, text] of new URL(url).searchParams) {
+      const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
+      if (parameter === undefined) throw unknownParameter(name, Object.keys(parameters));
+      const value = parameter.parse(text, name);
+      if (parameter.repeats) (values[name] as unknown[]).push(value);
+      else if (values[name] === null) values[name] = value;
+      else throw new StoreError("INVALIDARG", `${name} is given twice`);
+    }
+  }
+  return values as ValuesOf<P>;
+}
+
+function unknownParameter(name: string, known: readonly string[]): StoreError {
+  const expected = known.length === 0 ? "none is taken here" : `expected ${known.join(", ")}`;
+  const text = `unknown query parameter ${quote(name)}: ${expected}${suggestion(name, known)}`;
+  return new StoreError("INVALIDARG", text);
+}
+
+// ── media types ───────────────────────────────────────────────────────────────────────────────────
+
+export const JSON_TYPE = "application/json";
+export const MSGPACK_TYPE = "application/msgpack";
+
+/**
+ * Which of the offered media types the Accept header likes best; of equals the first. Null where it takes none.
+ * Without the header that is the first.
+ */
+function accepted<Type extends string>(
+  header: string | undefined,
+  offered: readonly Type[],
+): Type | null {
+  if (header === undefined || header.trim() === "") return offered[0] ?? null;
+  const ranges = header.split(",").map(parseRange);
+  let best: Type | null = null;
+  let bestQuality = 0;
+  for (const type of offered) {
+    const quality = qualityOf(type, ranges);
+    if (quality > bestQuality) {
+      best = type;
+      bestQuality = quality;
+    }
+  }
+  return best;
+}
+
+/** The same, where a request that takes none of them is 406. */
+export function negotiate<Type extends string>(
+  context: DoorContext,
+  offered: readonly Type[],
+): Type {
+  const header = context.req.raw.headers.get("Accept") ?? undefined;
+  const type = accepted(header, offered);
+  if (type !== null) return type;
+  const text = `Accept ${quote(header ?? "")} takes none of ${offered.join(", ")}`;
+  throw new ProblemError(problem(406, "INVALIDARG", text));
+}
+
+interface MediaRange {
+  readonly type: string;
+  readonly quality: number;
+}
+
+function parseRange(text: string): MediaRange {
+  const [type = "", ...parameters] = text.split(";").map((part) => part.trim().toLowerCase());
+  const weight = parameters.find((parameter) => parameter.startsWith("q="));
+  const quality = weight === undefined ? 1 : Number(weight.slice(2));
+  return { type, quality: Number.isNaN(quality) ? 0 : quality };
+}
+
+/** The most specific range that covers the type decides. */
+function qualityOf(type: string, ranges: readonly MediaRange[]): number {
+  const covering = [type, `${type.split("/")[0]}/*`, "*/*"];
+  for (const candidate of covering) {
+    const range = ranges.find((known) => known.type === candidate);
+    if (range !== undefined) return range.quality;
+  }
+  return 0;
+}

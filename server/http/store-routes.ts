@@ -1,0 +1,52 @@
+/**
+ * All that the HTTP door does with a store, one file a group; and the description of it.
+ */
+import { AssertionError } from "../assert.ts";
+import { CoreTrap, MemoryRefused, OutputArea } from "../core/core.ts";
+import { StoreError } from "../errors.ts";
+import { KiB } from "../limits.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { appendRoutes } from "./append-routes.ts";
+import { Appends } from "./appends.ts";
+import { documentRoutes } from "./document-routes.ts";
+import { healthRoutes } from "./health-routes.ts";
+import { lookupRoutes } from "./lookup-routes.ts";
+import type { Operation } from "./operation.ts";
+import { readRoutes } from "./read-routes.ts";
+
+/** The area of answers when it is made, and what is kept of it. */
+const AREA_BYTES = 256 * KiB;
+
+export interface StoreRoutesOptions {
+  readonly store: EventStore;
+  readonly version: string;
+  /** Ends the process: the store's state may be half done. */
+  readonly crash: (error: unknown) => never;
+}
+
+export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Operation[] {
+  const parts = { store, version, crash, area: new OutputArea(store.core, AREA_BYTES) };
+  const routes = [
+    ...appendRoutes(new Appends(parts)),
+    ...readRoutes(parts),
+    ...lookupRoutes(parts),
+  ];
+  const described = [...routes, ...healthRoutes(() => ({ ready: true }))];
+  return [...routes.map((route) => guarded(route, crash)), ...documentRoutes(described, version)];
+}
+
+/** Tells of memory at its limit in the store's words; a bug of the core or the store ends the process. */
+function guarded(operation: Operation, crash: StoreRoutesOptions["crash"]): Operation {
+  return {
+    ...operation,
+    async handle(context) {
+      try {
+        return await operation.handle(context);
+      } catch (error) {
+        if (error instanceof CoreTrap || error instanceof AssertionError) crash(error);
+        if (error instanceof MemoryRefused) throw new StoreError("READONLY", error.message);
+        throw error;
+      }
+    },
+  };
+}
