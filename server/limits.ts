@@ -70,6 +70,10 @@ export const SUBSCRIPTIONS_MAX = 1_024;
 export const SUBSCRIPTION_ARGUMENTS_MAX = 16_384;
 /** Bytes of events that a subscriber is given at a time. Above: the next ones come when others had their turn. */
 export const PUSH_BYTES = 128 * KiB;
+/** Events that a subscriber without a window is given at a time. Above: as for `PUSH_BYTES`. */
+export const PUSHED_EVENTS_MAX = 1_024;
+/** Bytes of a feed of Server-Sent Events that wait to be pulled. Above: the log is not read for it until they were. */
+export const FEED_UNSENT_BYTES = 64 * KiB;
 /** Pushes that a socket has not taken. Above: the log is not read for its subscribers until it has. */
 export const PUSH_UNSENT_BYTES = 64 * KiB;
 /** Places of events that a live subscriber may wait with. Above: they are dropped, and it reads the log again. */

@@ -62,7 +62,7 @@ export {
   streamsOpen, streamsRun,
 } from "./scan";
 export { scanFiltered, scanRun };
-export { pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
+export { feedMessages, feedMessagesMax, pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
 export { flightKeyIs, topicAdd, topicRemove } from "./topics";
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";

@@ -14,7 +14,7 @@ import { globSteps } from "./glob";
 import { interestAdmits } from "./interest";
 import { allocate } from "./memory";
 import { showEvent } from "./scan";
-import { decimalWrite } from "./write";
+import { decimalWrite, label, put, putNumber } from "./write";
 
 const ROW_SIZE: usize = 40;
 const ROW_VERSION: usize = 8;
@@ -163,4 +163,62 @@ function putBlob(out: usize, ptr: usize, size: usize): usize {
   memory.copy(out + 2, ptr, size);
   store<u16>(out + 2 + size, 0x0a0d);
   return out + size + 4;
+}
+
+// ── how Server-Sent Events carry them ─────────────────────────────────────────────────────────────
+
+const FEED_ID: usize = label("id: ");
+const FEED_MESSAGE: usize = label("\nevent: message\ndata: ");
+const FEED_LINE: usize = label("\ndata: ");
+/** Bytes of a message beyond its event: labels, the number, the end, and what a short copy spills over. */
+const FEED_FIXED_MAX: usize = 80;
+const CR: u32 = 0x0d;
+const LF: u32 = 0x0a;
+
+/** Most bytes of the messages of these rows; `splits`: an event may hold line breaks, of which each begins a line. */
+export function feedMessagesMax(rows: usize, count: u32, splits: bool): usize {
+  let size: usize = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const row = rows + <usize>i * ROW_SIZE;
+    const body: usize = load<u32>(row, ROW_BODY);
+    const bodySize: usize = load<u32>(row, ROW_BODY_SIZE);
+    size += FEED_FIXED_MAX + bodySize;
+    if (!splits) continue;
+    for (let at: usize = 0; at < bodySize; at++) {
+      const byte: u32 = load<u8>(body + at);
+      if (byte == CR || byte == LF) size += 6;
+    }
+  }
+  return size;
+}
+
+/** Writes a message for each row, with the number at `numberOffset` of it as its id; returns where they end. */
+export function feedMessages(out: usize, rows: usize, count: u32, numberOffset: usize, splits: bool): usize {
+  for (let i: u32 = 0; i < count; i++) {
+    const row = rows + <usize>i * ROW_SIZE;
+    out = put(putNumber(out, FEED_ID, <u64>load<f64>(row + numberOffset)), FEED_MESSAGE);
+    const body: usize = load<u32>(row, ROW_BODY);
+    const size: usize = load<u32>(row, ROW_BODY_SIZE);
+    if (splits) {
+      out = linesWrite(out, body, size);
+    } else {
+      memory.copy(out, body, size);
+      out += size;
+    }
+    store<u16>(out, 0x0a0a);
+    out += 2;
+  }
+  return out;
+}
+
+/** Line breaks stand between a JSON text's values alone, so that any kind of them means the same. */
+function linesWrite(out: usize, ptr: usize, size: usize): usize {
+  const end = ptr + size;
+  while (ptr < end) {
+    const byte: u32 = load<u8>(ptr++);
+    if (byte == CR && ptr < end && load<u8>(ptr) == <u8>LF) continue;
+    if (byte == CR || byte == LF) out = put(out, FEED_LINE);
+    else store<u8>(out++, byte);
+  }
+  return out;
 }

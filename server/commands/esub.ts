@@ -9,6 +9,7 @@
 import { UUID_BYTES } from "../core/core.ts";
 import { StoreError } from "../errors.ts";
 import type { Interest, Start } from "../store/interest.ts";
+import { hasWildcard } from "../store/stream-pattern.ts";
 import { shownBytes } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command, Context } from "./command.ts";
@@ -16,7 +17,7 @@ import { parsePattern } from "./filter-options.ts";
 import { checkStreamId, parsePartitionKey, unexpected, unexpectedEnd } from "./options.ts";
 import type { PushSink } from "./push-sink.ts";
 import { SessionSubscriptions } from "./session-subscriptions.ts";
-import { hasWildcard, unescaped } from "./stream-argument.ts";
+import { unescaped } from "./stream-argument.ts";
 import {
   checkArgumentCount,
   checkPushes,

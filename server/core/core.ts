@@ -206,6 +206,14 @@ export interface CoreExports {
     prefixSize: number,
     cursor: number,
   ): number;
+  feedMessagesMax(rows: number, count: number, splits: boolean): number;
+  feedMessages(
+    out: number,
+    rows: number,
+    count: number,
+    numberOffset: number,
+    splits: boolean,
+  ): number;
   publishMessages(
     out: number,
     rows: number,

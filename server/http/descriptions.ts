@@ -6,7 +6,7 @@ import { STREAM_ID_BYTES_MAX } from "../limits.ts";
 import { SCHEMAS } from "./event-schemas.ts";
 import type { Answer } from "./operation.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
-import { JSON_TYPE, MSGPACK_TYPE } from "./request.ts";
+import { EVENT_STREAM_TYPE, JSON_TYPE, MSGPACK_TYPE } from "./request.ts";
 import { type JsonSchema, text } from "./schema.ts";
 
 export const STREAM_PATH_PARAMETERS = {
@@ -38,11 +38,32 @@ export function objectAnswer(
   };
 }
 
+/** Events in JSON or MessagePack; or, where the client accepts it, the feed of them. */
+export function eventsAnswer(
+  description: string,
+  schema: JsonSchema,
+  headers: readonly string[],
+): Answer {
+  const answer = objectAnswer(description, schema, headers);
+  return {
+    ...answer,
+    description: `${description} With Accept: text/event-stream, a feed from there on, as of /v1/subscribe.`,
+    content: { ...answer.content, [EVENT_STREAM_TYPE]: { type: "string" } },
+  };
+}
+
 export const APPENDED: Answer = {
   description:
     "Appended and durable, or a repeat of an append that was: then Idempotent-Replayed is true. One event is answered by its numbers, several by a list of them.",
   content: { [JSON_TYPE]: SCHEMAS.appended, [MSGPACK_TYPE]: SCHEMAS.appended },
   headers: ["Location", "Idempotent-Replayed", "Vary", "Cache-Control"],
+};
+
+export const FEED_ANSWER: Answer = {
+  description:
+    "The feed, which has no end: `message` events whose data is an event, `caught-up` once, and ids without data.",
+  content: { [EVENT_STREAM_TYPE]: { type: "string" } },
+  headers: ["Vary", "Cache-Control"],
 };
 
 const WHEN: Readonly<Record<number, string>> = {

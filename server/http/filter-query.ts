@@ -45,7 +45,7 @@ export const FILTER_PARAMETERS = {
   as_of: time("Events that were recorded by then: the state as of that moment."),
 };
 
-type FilterQuery = ValuesOf<typeof FILTER_PARAMETERS>;
+export type FilterQuery = ValuesOf<typeof FILTER_PARAMETERS>;
 
 /** The filter that a query asks for, or null where it asks for none. */
 export function filterOf(store: EventStore, query: FilterQuery): Filter | null {

@@ -6,16 +6,24 @@ import { Encoding } from "../core/encoding.ts";
 import type { ScanSource } from "../store/filtered-scan.ts";
 import { checkStreamId, partitionKeyBytes, partitionOf, stage } from "./checks.ts";
 import {
-  objectAnswer,
+  eventsAnswer,
   PARTITION_PATH_PARAMETERS,
   problems,
   STREAM_PATH_PARAMETERS,
 } from "./descriptions.ts";
 import { SCHEMAS } from "./event-schemas.ts";
+import { feedOfRead } from "./feed-routes.ts";
 import { DATA_PARAMETER, FILTER_PARAMETERS, filterOf, rangeParameters } from "./filter-query.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { readEvents } from "./reads.ts";
-import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
+import {
+  EVENT_STREAM_TYPE,
+  JSON_TYPE,
+  MSGPACK_TYPE,
+  negotiate,
+  pathSegment,
+  readQuery,
+} from "./request.ts";
 import { rowOf } from "./rows.ts";
 import { text, type ValuesOf } from "./schema.ts";
 
@@ -53,9 +61,9 @@ export function readRoutes(parts: StoreParts): Operation[] {
         "An empty or unknown stream reads as an empty list. ETag is the stream's version, for If-Match of an append and If-None-Match of a read.",
       pathParameters: STREAM_PATH_PARAMETERS,
       queryParameters: STREAM_QUERY,
-      requestHeaders: ["If-None-Match"],
+      requestHeaders: ["If-None-Match", "Last-Event-ID"],
       answers: {
-        200: objectAnswer("The events, and the stream's version.", SCHEMAS.streamEvents, [
+        200: eventsAnswer("The events, and the stream's version.", SCHEMAS.streamEvents, [
           "ETag",
           "Link",
         ]),
@@ -75,8 +83,9 @@ export function readRoutes(parts: StoreParts): Operation[] {
       summary: "Read a range of sequences of a partition",
       pathParameters: PARTITION_PATH_PARAMETERS,
       queryParameters: PARTITION_QUERY,
+      requestHeaders: ["Last-Event-ID"],
       answers: {
-        200: objectAnswer("The events.", SCHEMAS.events, ["Link"]),
+        200: eventsAnswer("The events.", SCHEMAS.events, ["Link"]),
         ...problems(400, 404, 406, 413, 421, 500, 503),
       },
       handle: (context) => readPartition(context, parts),
@@ -88,8 +97,9 @@ export function readRoutes(parts: StoreParts): Operation[] {
       tag: "Read",
       summary: "Read a range of positions of the whole store",
       queryParameters: LOG_QUERY,
+      requestHeaders: ["Last-Event-ID"],
       answers: {
-        200: objectAnswer("The events.", SCHEMAS.events, ["Link"]),
+        200: eventsAnswer("The events.", SCHEMAS.events, ["Link"]),
         ...problems(400, 404, 406, 409, 413, 421, 500, 503),
       },
       handle: (context) => readLog(context, parts),
@@ -102,18 +112,19 @@ async function readStream(context: DoorContext, parts: StoreParts): Promise<Resp
   const streamId = Buffer.from(pathSegment(context, STREAM_EVENTS, "stream"));
   checkStreamId(streamId, 0, streamId.length, "stream");
   const query = readQuery(context, STREAM_QUERY);
-  const encoding = encodingOf(context, query);
+  const type = negotiate(context, READ_TYPES);
   const key =
     query.partition_key === null
       ? null
       : partitionKeyBytes(store, query.partition_key, "partition_key");
+  const source: ScanSource = { kind: "stream", streamId, key };
+  if (type === EVENT_STREAM_TYPE) return feedOfRead(context, parts, source, query);
   const version = versionOf(parts, streamId, key);
   const etag: Record<string, string> = version === null ? {} : { ETag: `"${version}"` };
   if (version !== null && isUnchanged(context, version)) {
     return new Response(null, { status: 304, headers: { ...etag, ...READ_HEADERS } });
   }
-  const source: ScanSource = { kind: "stream", streamId, key };
-  return answer(context, parts, { source, query, encoding, before: { version }, headers: etag });
+  return answer(context, parts, { source, query, type, before: { version }, headers: etag });
 }
 
 function versionOf(
@@ -136,28 +147,26 @@ function isUnchanged(context: DoorContext, version: number): boolean {
   return tags.includes(`"${version}"`) || tags.includes("*");
 }
 
-function readPartition(context: DoorContext, parts: StoreParts): Promise<Response> {
+async function readPartition(context: DoorContext, parts: StoreParts): Promise<Response> {
   const query = readQuery(context, PARTITION_QUERY);
-  const encoding = encodingOf(context, query);
+  const type = negotiate(context, READ_TYPES);
   const segment = pathSegment(context, PARTITION_EVENTS, "partition");
   const source: ScanSource = { kind: "partition", partition: partitionOf(parts.store, segment) };
-  return answer(context, parts, { source, query, encoding, before: {}, headers: {} });
+  if (type === EVENT_STREAM_TYPE) return feedOfRead(context, parts, source, query);
+  return answer(context, parts, { source, query, type, before: {}, headers: {} });
 }
 
-function readLog(context: DoorContext, parts: StoreParts): Promise<Response> {
+async function readLog(context: DoorContext, parts: StoreParts): Promise<Response> {
   const query = readQuery(context, LOG_QUERY);
-  const encoding = encodingOf(context, query);
-  return answer(context, parts, {
-    source: { kind: "log" },
-    query,
-    encoding,
-    before: {},
-    headers: {},
-  });
+  const type = negotiate(context, READ_TYPES);
+  const source: ScanSource = { kind: "log" };
+  if (type === EVENT_STREAM_TYPE) return feedOfRead(context, parts, source, query);
+  return answer(context, parts, { source, query, type, before: {}, headers: {} });
 }
 
-function encodingOf(context: DoorContext, query: EventsQuery): Encoding {
-  const type = negotiate(context, [JSON_TYPE, MSGPACK_TYPE]);
+const READ_TYPES = [JSON_TYPE, MSGPACK_TYPE, EVENT_STREAM_TYPE] as const;
+
+function encodingOf(type: string, query: EventsQuery): Encoding {
   if (type === MSGPACK_TYPE) return Encoding.msgpack;
   return query.data === "json" ? Encoding.jsonData : Encoding.json;
 }
@@ -165,7 +174,8 @@ function encodingOf(context: DoorContext, query: EventsQuery): Encoding {
 interface EventsAnswer {
   readonly source: ScanSource;
   readonly query: EventsQuery;
-  readonly encoding: Encoding;
+  /** JSON or MessagePack. */
+  readonly type: string;
   /** Members that stand before the others. */
   readonly before: Readonly<Record<string, unknown>>;
   readonly headers: Readonly<Record<string, string>>;
@@ -177,7 +187,7 @@ export const READ_HEADERS = { Vary: "Accept", "Cache-Control": "private, no-cach
 async function answer(
   context: DoorContext,
   parts: StoreParts,
-  { source, query, encoding, before, headers }: EventsAnswer,
+  { source, query, type, before, headers }: EventsAnswer,
 ): Promise<Response> {
   const isReverse = query.direction === "backwards";
   const range = {
@@ -187,8 +197,9 @@ async function answer(
     isReverse,
   };
   const filter = filterOf(parts.store, query);
-  const { signal } = context.req.raw;
-  const found = await readEvents(parts, { source, range, filter, encoding }, () => signal.aborted);
+  const encoding = encodingOf(type, query);
+  const isGone = (): boolean => context.req.raw.signal.aborted;
+  const found = await readEvents(parts, { source, range, filter, encoding }, isGone);
   const { count, rows, hasMore, next } = found;
   const members = { ...before, has_more: hasMore };
   const after = filter === null ? {} : { next };
@@ -198,7 +209,7 @@ async function answer(
     hasMore && next !== null && query.limit !== 0 ? nextLink(context, next, isReverse) : null;
   return new Response(body as Uint8Array<ArrayBuffer>, {
     headers: {
-      "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
+      "Content-Type": type,
       ...READ_HEADERS,
       ...(link === null ? {} : { Link: link }),
       ...headers,

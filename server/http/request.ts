@@ -56,6 +56,7 @@ function unknownParameter(name: string, known: readonly string[]): StoreError {
 
 export const JSON_TYPE = "application/json";
 export const MSGPACK_TYPE = "application/msgpack";
+export const EVENT_STREAM_TYPE = "text/event-stream";
 
 /**
  * Which of the offered media types the Accept header likes best; of equals the first. Null where it takes none.

@@ -9,6 +9,7 @@ import type { EventStore } from "../store/event-store.ts";
 import { appendRoutes } from "./append-routes.ts";
 import { Appends } from "./appends.ts";
 import { documentRoutes } from "./document-routes.ts";
+import { feedRoutes } from "./feed-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { lookupRoutes } from "./lookup-routes.ts";
 import type { Operation } from "./operation.ts";
@@ -29,6 +30,7 @@ export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Oper
   const routes = [
     ...appendRoutes(new Appends(parts)),
     ...readRoutes(parts),
+    ...feedRoutes(parts),
     ...lookupRoutes(parts),
   ];
   const described = [...routes, ...healthRoutes(() => ({ ready: true }))];

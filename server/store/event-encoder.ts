@@ -6,7 +6,7 @@
  */
 import { assert } from "../assert.ts";
 import { type Core, MemoryRefused, OutputArea } from "../core/core.ts";
-import type { Encoding } from "../core/encoding.ts";
+import { Encoding } from "../core/encoding.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, PAUSED } from "../core/status.ts";
 import { MiB, PUSH_BYTES } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
@@ -16,6 +16,14 @@ const POSITIONS_PER_CALL = 1_024;
 /** Encoded events are kept for others until there are so many bytes of them. */
 const BODIES_BYTES = 2 * MiB;
 const ROW_BYTES = 40;
+
+/** What the ids of a feed are. */
+export type FeedNumbers = "positions" | "versions" | "sequences";
+const NUMBER_OFFSETS: Readonly<Record<FeedNumbers, number>> = {
+  positions: 0,
+  versions: 8,
+  sequences: 16,
+};
 
 export class EventEncoder {
   /** Rows written by the last `examine`. */
@@ -86,6 +94,16 @@ export class EventEncoder {
     this.writeFramed(frames, row, count, prefix, (out, rows, size, prefixAddress) =>
       this.core.exports.publishMessages(out, rows, size, prefixAddress, prefix.length),
     );
+  }
+
+  /** Writes into `frames` a message of Server-Sent Events for each row, whose id is the number that `numbers` says. */
+  writeFeed(frames: OutputArea, numbers: FeedNumbers, encoding: Encoding): void {
+    const { rowsAddress, count } = this;
+    const { exports } = this.core;
+    const splits = encoding === Encoding.jsonData; // in all else line breaks are escaped
+    frames.reserve(exports.feedMessagesMax(rowsAddress, count, splits));
+    const offset = NUMBER_OFFSETS[numbers];
+    frames.tail = exports.feedMessages(frames.tail, rowsAddress, count, offset, splits) >>> 0;
   }
 
   /** The prefix is put behind what will be written: a place that only this call uses. */
