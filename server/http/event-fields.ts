@@ -8,8 +8,10 @@ import { ExpectedVersion } from "../store/transaction-builder.ts";
 import { type JsonSchema, NUMBER_SCHEMA } from "./schema.ts";
 
 const BASE64_PATTERN = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
+/** What a partition key has, unless it is a UUID of digits alone: a sign that no list of partitions has. */
+const KEY_PATTERN = "[^0-9,*-]|^[0-9]{8}-?(?:[0-9]{4}-?){3}[0-9]{12}$";
 /** What names never hold. */
-const NAME_PATTERN = "^[^\\0\\r\\n]*$";
+const NAME_PATTERN = "^[^\\u0000\\r\\n]*$";
 
 /** Indexes of `FIELD_NAMES`. */
 export const Field = {
@@ -71,7 +73,7 @@ const FIELDS: Readonly<Record<string, JsonSchema>> = {
   },
   partition_key: {
     type: "string",
-    minLength: 1,
+    pattern: KEY_PATTERN,
     description:
       "A UUID, or any other text. The stream keeps the key of its first event, by default one made of its id.",
   },

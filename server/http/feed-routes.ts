@@ -93,7 +93,7 @@ function streamsInterest(names: readonly string[], position: number): Interest {
   for (const name of names) {
     const bytes = Buffer.from(name);
     if (hasWildcard(bytes)) {
-      interest.patterns.push({ pattern: patternOf(name, "stream"), start });
+      interest.patterns.push({ pattern: patternOf(name), start });
       continue;
     }
     const streamId = unescapedStreamId(bytes);

@@ -35,11 +35,13 @@ export const FILTER_PARAMETERS = {
   match: text(
     "Streams whose id matches: `*`, `?`, `[a-z]`, `[^a]`, and `\\` before a sign that stands for itself.",
     "user-*",
-    { maxLength: PATTERN_BYTES_MAX },
+    { maxLength: PATTERN_BYTES_MAX }, // of bytes, which are no fewer than characters
   ),
   name: repeated(text("Events with this name, or one of several.", "UserRegistered")),
   key: text("Events of this partition key, over all its streams.", "user-partition-key"),
-  partitions: text("Events of these partitions: numbers and ranges.", "0,4-7"),
+  partitions: text("Events of these partitions: numbers and ranges.", "0,4-7", {
+    pattern: "^[0-9]{1,10}(?:-[0-9]{1,10})?(?:,[0-9]{1,10}(?:-[0-9]{1,10})?)*$",
+  }),
   since: time("Events whose timestamp is this or later."),
   until: time("Events whose timestamp is this or earlier."),
   as_of: time("Events that were recorded by then: the state as of that moment."),
@@ -55,7 +57,7 @@ export function filterOf(store: EventStore, query: FilterQuery): Filter | null {
   );
   if (!isAsked) return null;
   const filter = new Filter();
-  if (match !== null) filter.pattern = patternOf(match, "match");
+  if (match !== null) filter.pattern = patternOf(match);
   if (name.length > FILTER_NAMES_MAX) {
     throw tooLarge("the number of names in a filter", FILTER_NAMES_MAX, name.length);
   }
@@ -73,10 +75,10 @@ export function filterOf(store: EventStore, query: FilterQuery): Filter | null {
 }
 
 /** The bytes of a glob pattern of stream ids. */
-export function patternOf(pattern: string, label: string): Uint8Array {
+export function patternOf(pattern: string): Uint8Array {
   const bytes = Buffer.from(pattern);
   if (bytes.length > PATTERN_BYTES_MAX) {
-    throw tooLarge(`the length of ${label} in bytes`, PATTERN_BYTES_MAX, bytes.length);
+    throw tooLarge("the length of a pattern in bytes", PATTERN_BYTES_MAX, bytes.length);
   }
   return bytes;
 }

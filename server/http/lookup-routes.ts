@@ -123,7 +123,7 @@ function getStore(context: DoorContext, { store, version }: StoreParts): Respons
 function listStreams(context: DoorContext, parts: StoreParts): Response {
   const { store, area } = parts;
   const query = readQuery(context, STREAMS_QUERY);
-  const pattern = query.match === null ? null : patternOf(query.match, "match");
+  const pattern = query.match === null ? null : patternOf(query.match);
   const limit = query.limit ?? STREAMS_LISTED_DEFAULT;
   const { ids, cursor } = store.listStreamIds(area, query.cursor ?? 0, pattern, limit);
   const streams = blobs(ids).map((id) => streamOf(parts, id));

@@ -35,13 +35,19 @@ const REQUEST_HEADERS: Readonly<Record<string, { description: string; schema: Js
     schema: { type: "string", pattern: '^(?:\\*|(?:W/)?"\\d{1,15}")$' },
   },
   "If-None-Match": {
-    description: "On an append *: the stream must be empty. On a read the ETag of the one before.",
+    description: "The ETag of a read before: 304 where the stream still has that version.",
     schema: { type: "string" },
   },
   "Last-Event-ID": {
     description: "Of a feed: the `id` of the last event that came. It goes on behind it.",
     schema: { type: "integer", minimum: -1 },
   },
+};
+
+/** If-None-Match of an append. */
+const MUST_BE_EMPTY = {
+  description: "*: the stream must be empty.",
+  schema: { type: "string", enum: ["*"] },
 };
 
 export function openApiDocument(operations: readonly Operation[], version: string): object {
@@ -79,7 +85,9 @@ function describe(operation: Operation): object {
       name,
       in: "header",
       required: false,
-      ...REQUEST_HEADERS[name],
+      ...(operation.method === "POST" && name === "If-None-Match"
+        ? MUST_BE_EMPTY
+        : REQUEST_HEADERS[name]),
     })),
   ];
   return {
