@@ -51,7 +51,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     http = serveHttp(settings, {
       ready: () => readiness(store),
       log,
-      operations: storeRoutes({ store, version, crash }),
+      ...storeRoutes({ store, version, crash }),
     });
   } catch (error) {
     await resp.stop();

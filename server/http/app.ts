@@ -20,6 +20,8 @@ export interface HttpParts {
   readonly log: (line: string) => void;
   /** What there is beside health: `storeRoutes` of a store. */
   readonly operations?: readonly Operation[];
+  /** Ends the answers that have no end of their own, when the door stops. */
+  readonly endFeeds?: () => void;
 }
 
 interface HttpSettings {
@@ -43,7 +45,7 @@ export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
   const server = listen(settings.http, createApp(settings, parts));
   return {
     address: formatAddress({ host: settings.http.host, port: server.port ?? settings.http.port }),
-    stop: () => stopInOrder(server),
+    stop: () => stopInOrder(server, parts.endFeeds ?? (() => {})),
   };
 }
 
@@ -72,8 +74,9 @@ function listen(address: Address, app: DoorApp): Bun.Server<undefined> {
  * Lets the requests under way end, then closes what is left. Bun's own orderly stop would wait for connections that
  * sent no request too, until their time limit.
  */
-async function stopInOrder(server: Bun.Server<undefined>): Promise<void> {
+async function stopInOrder(server: Bun.Server<undefined>, endFeeds: () => void): Promise<void> {
   const stopped = server.stop();
+  endFeeds();
   const deadlineMs = performance.now() + HTTP_REQUEST_TIMEOUT_SECONDS * 1_000;
   while (server.pendingRequests > 0 && performance.now() < deadlineMs) {
     await Bun.sleep(STOP_POLL_MS);

@@ -10,7 +10,7 @@ import type { Interest } from "../store/interest.ts";
 import { hasWildcard, unescapedStreamId } from "../store/stream-pattern.ts";
 import { stage } from "./checks.ts";
 import { FEED_ANSWER, problems } from "./descriptions.ts";
-import { type FeedOptions, feedBody } from "./feed.ts";
+import type { FeedOptions } from "./feed.ts";
 import {
   DATA_PARAMETER,
   FILTER_PARAMETERS,
@@ -187,10 +187,10 @@ function encodingOf(data: "text" | "json" | null): Encoding {
   return data === "json" ? Encoding.jsonData : Encoding.json;
 }
 
-function feed(context: DoorContext, { store }: StoreParts, options: FeedOptions): Response {
+function feed(context: DoorContext, { feeds }: StoreParts, options: FeedOptions): Response {
   // Only what the feed itself sends keeps it open: there is no end by which it should have come.
   context.env?.server?.timeout(context.req.raw, 0);
-  const body = context.req.method === "HEAD" ? null : feedBody(store.subscriptions, options);
+  const body = context.req.method === "HEAD" ? null : feeds.body(options);
   return new Response(body, {
     headers: {
       "Content-Type": EVENT_STREAM_TYPE,

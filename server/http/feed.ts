@@ -32,23 +32,39 @@ const RETRY_MS = 2_000;
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
-/** The body of a feed: it begins at once, and ends when the client goes or an event is damaged. */
-export function feedBody(
-  subscriptions: Subscriptions,
-  options: FeedOptions,
-): ReadableStream<Uint8Array> {
-  let sink: FeedSink | null = null;
-  return new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        controller.enqueue(Buffer.from(`retry: ${RETRY_MS}\n\n`));
-        sink = new FeedSink(subscriptions, options, controller);
+/** The feeds of a door that are open. */
+export class Feeds {
+  private readonly subscriptions: Subscriptions;
+  private readonly open = new Set<FeedSink>();
+
+  constructor(subscriptions: Subscriptions) {
+    this.subscriptions = subscriptions;
+  }
+
+  /** The body of a feed: it begins at once, and ends when the client goes or an event is damaged. */
+  body(options: FeedOptions): ReadableStream<Uint8Array> {
+    let sink: FeedSink | null = null;
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          controller.enqueue(Buffer.from(`retry: ${RETRY_MS}\n\n`));
+          const begun = new FeedSink(this.subscriptions, options, controller, () =>
+            this.open.delete(begun),
+          );
+          this.open.add(begun);
+          sink = begun;
+        },
+        pull: () => sink?.resume(),
+        cancel: () => sink?.end(),
       },
-      pull: () => sink?.resume(),
-      cancel: () => sink?.end(),
-    },
-    { highWaterMark: FEED_UNSENT_BYTES, size: (chunk) => chunk?.byteLength ?? 0 },
-  );
+      { highWaterMark: FEED_UNSENT_BYTES, size: (chunk) => chunk?.byteLength ?? 0 },
+    );
+  }
+
+  /** Ends all feeds, when the server stops: their clients come back with Last-Event-ID. */
+  close(): void {
+    for (const sink of [...this.open]) sink.close();
+  }
 }
 
 class FeedSink implements SubscriptionSink {
@@ -58,10 +74,17 @@ class FeedSink implements SubscriptionSink {
   private readonly subscriptions: Subscriptions;
   private readonly options: FeedOptions;
   private readonly controller: Controller;
+  private readonly forget: () => void;
   private readonly subscription: Subscription;
 
-  constructor(subscriptions: Subscriptions, options: FeedOptions, controller: Controller) {
+  constructor(
+    subscriptions: Subscriptions,
+    options: FeedOptions,
+    controller: Controller,
+    forget: () => void,
+  ) {
     this.encoding = options.encoding;
+    this.forget = forget;
     this.subscriptions = subscriptions;
     this.options = options;
     this.controller = controller;
@@ -72,8 +95,15 @@ class FeedSink implements SubscriptionSink {
     this.subscription.resume();
   }
 
+  /** The client is gone. */
   end(): void {
+    this.forget();
     this.subscription.end();
+  }
+
+  close(): void {
+    this.end();
+    this.controller.close();
   }
 
   room(): number {
@@ -99,7 +129,7 @@ class FeedSink implements SubscriptionSink {
   failed({ code, message, facts }: StoreError): void {
     const data = JSON.stringify({ code, detail: message, ...facts });
     this.send(`event: problem\ndata: ${data}\n\n`);
-    this.controller.close();
+    this.close();
   }
 
   private get hasRoom(): boolean {

@@ -5,6 +5,7 @@
 import type { Context, Hono } from "hono";
 import type { OutputArea } from "../core/core.ts";
 import type { EventStore } from "../store/event-store.ts";
+import type { Feeds } from "./feed.ts";
 import { problem } from "./problem.ts";
 import type { JsonSchema, Parameters } from "./schema.ts";
 
@@ -23,6 +24,7 @@ export interface StoreParts {
   readonly store: EventStore;
   /** Where answers are written within a turn. */
   readonly area: OutputArea;
+  readonly feeds: Feeds;
   readonly version: string;
   /** Ends the process: the store's state may be half done. */
   readonly crash: (error: unknown) => never;

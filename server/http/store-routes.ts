@@ -9,6 +9,7 @@ import type { EventStore } from "../store/event-store.ts";
 import { appendRoutes } from "./append-routes.ts";
 import { Appends } from "./appends.ts";
 import { documentRoutes } from "./document-routes.ts";
+import { Feeds } from "./feed.ts";
 import { feedRoutes } from "./feed-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { lookupRoutes } from "./lookup-routes.ts";
@@ -25,8 +26,15 @@ export interface StoreRoutesOptions {
   readonly crash: (error: unknown) => never;
 }
 
-export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Operation[] {
-  const parts = { store, version, crash, area: new OutputArea(store.core, AREA_BYTES) };
+interface StoreRoutes {
+  readonly operations: readonly Operation[];
+  /** Ends what has no end of its own, when the server stops. */
+  readonly endFeeds: () => void;
+}
+
+export function storeRoutes({ store, version, crash }: StoreRoutesOptions): StoreRoutes {
+  const feeds = new Feeds(store.subscriptions);
+  const parts = { store, version, crash, feeds, area: new OutputArea(store.core, AREA_BYTES) };
   const routes = [
     ...appendRoutes(new Appends(parts)),
     ...readRoutes(parts),
@@ -34,7 +42,11 @@ export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Oper
     ...lookupRoutes(parts),
   ];
   const described = [...routes, ...healthRoutes(() => ({ ready: true }))];
-  return [...routes.map((route) => guarded(route, crash)), ...documentRoutes(described, version)];
+  const guardedRoutes = routes.map((route) => guarded(route, crash));
+  return {
+    operations: [...guardedRoutes, ...documentRoutes(described, version)],
+    endFeeds: () => feeds.close(),
+  };
 }
 
 /** Tells of memory at its limit in the store's words; a bug of the core or the store ends the process. */
