@@ -4,7 +4,7 @@
  */
 import { Encoding } from "../core/encoding.ts";
 import { StoreError, tooLarge } from "../errors.ts";
-import { SUBSCRIPTION_ARGUMENTS_MAX } from "../limits.ts";
+import { INTEGER_MAX, SUBSCRIPTION_ARGUMENTS_MAX } from "../limits.ts";
 import type { ScanSource } from "../store/filtered-scan.ts";
 import type { Interest } from "../store/interest.ts";
 import { hasWildcard, unescapedStreamId } from "../store/stream-pattern.ts";
@@ -20,7 +20,7 @@ import {
 } from "./filter-query.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { EVENT_STREAM_TYPE, negotiate, readQuery } from "./request.ts";
-import { NUMBER_SCHEMA, parseNumber, repeated, text, unexpectedValue } from "./schema.ts";
+import { parseNumber, repeated, text, unexpectedValue } from "./schema.ts";
 
 const SUBSCRIBE_QUERY = {
   stream: repeated(
@@ -178,9 +178,9 @@ function firstNumber(context: DoorContext, from: number | null): number | null {
   if (header === "-1") return 0;
   const last = parseNumber(header);
   if (last === null) {
-    throw unexpectedValue("Last-Event-ID", header, `-1 or a number up to ${NUMBER_SCHEMA.maximum}`);
+    throw unexpectedValue("Last-Event-ID", header, `-1 or a number up to ${INTEGER_MAX}`);
   }
-  return last + 1;
+  return Math.min(last + 1, INTEGER_MAX); // no event is that far
 }
 
 function encodingOf(data: "text" | "json" | null): Encoding {
