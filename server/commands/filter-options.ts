@@ -8,6 +8,7 @@
 import { StoreError, tooLarge } from "../errors.ts";
 import { FILTER_NAMES_MAX, PATTERN_BYTES_MAX } from "../limits.ts";
 import type { Filter } from "../store/filter.ts";
+import { parsePartitionList } from "../store/partition-list.ts";
 import { shown } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 import {
@@ -102,31 +103,11 @@ export function parsePartitions(
   what: string,
 ): Uint8Array {
   const { partitions } = context.store;
-  // Ranges may overlap in any number: each is noted by its ends, and filled in once.
-  const begun = new Int32Array(partitions + 1);
-  for (const item of args.text(index).split(",")) {
-    const ends = PARTITION_RANGE.exec(item);
-    const first = Number(ends?.[1]);
-    const last = Number(ends?.[2] ?? ends?.[1]);
-    if (ends === null || first > last) {
-      throw invalid(args, index, what, "numbers and ranges as in 0,4-7");
-    }
-    if (last >= partitions) {
-      throw new StoreError(
-        "NOTFOUND",
-        `partition ${last} of '${shown(args, index)}' does not exist: this store has partitions 0 to ${partitions - 1}`,
-      );
-    }
-    (begun[first] as number)++;
-    (begun[last + 1] as number)--;
-  }
-  const chosen = new Uint8Array(partitions);
-  let open = 0;
-  for (let partition = 0; partition < partitions; partition++) {
-    open += begun[partition] as number;
-    if (open > 0) chosen[partition] = 1;
-  }
-  return chosen;
+  const named = parsePartitionList(args.text(index), partitions);
+  if (named === null) throw invalid(args, index, what, "numbers and ranges as in 0,4-7");
+  if (named.unknown === null) return named.chosen;
+  throw new StoreError(
+    "NOTFOUND",
+    `partition ${named.unknown} of '${shown(args, index)}' does not exist: this store has partitions 0 to ${partitions - 1}`,
+  );
 }
-
-const PARTITION_RANGE = /^(\d{1,10})(?:-(\d{1,10}))?$/;

@@ -8,7 +8,6 @@ import { INTEGER_MAX, SUBSCRIPTION_ARGUMENTS_MAX } from "../limits.ts";
 import type { ScanSource } from "../store/filtered-scan.ts";
 import type { Interest } from "../store/interest.ts";
 import { hasWildcard, unescapedStreamId } from "../store/stream-pattern.ts";
-import { stage } from "./checks.ts";
 import { FEED_ANSWER, problems } from "./descriptions.ts";
 import type { FeedOptions } from "./feed.ts";
 import {
@@ -138,36 +137,29 @@ function notInFeed(name: string): StoreError {
 }
 
 function sourceOptions(
-  { store }: StoreParts,
+  { feeds }: StoreParts,
   source: ScanSource,
   first: number,
 ): Pick<FeedOptions, "interest" | "numbers" | "examined"> {
-  const { exports } = store.core;
   if (source.kind === "log") {
     const interest: Interest = { kind: "log", position: first };
     return { interest, numbers: "positions", examined: (position) => position };
   }
   const start = { number: first, position: 0 };
+  const { positions } = feeds;
   if (source.kind === "partition") {
     const { partition } = source;
     return {
       interest: { kind: "partitions", partitions: [{ partition, start }] },
       numbers: "sequences",
-      examined: (position) => exports.partitionSequenceFrom(partition, position + 1) - 1,
+      examined: (position) => positions.partitionSequenceFrom(partition, position + 1) - 1,
     };
   }
   const { streamId, key } = source;
   return {
     interest: { kind: "streams", streams: [{ streamId, key, start }], patterns: [] },
     numbers: "versions",
-    examined(position) {
-      const keyBytes = key ?? new Uint8Array(0);
-      const { address } = stage(store, Buffer.concat([keyBytes, streamId]));
-      const streamAddress = address + keyBytes.length;
-      const keyAddress = key === null ? 0 : address;
-      const size = streamId.length;
-      return exports.streamVersionFrom(streamAddress, size, keyAddress, position + 1) - 1;
-    },
+    examined: (position) => positions.streamVersionFrom(streamId, key, position + 1) - 1,
   };
 }
 

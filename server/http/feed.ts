@@ -10,8 +10,10 @@ import type { Encoding } from "../core/encoding.ts";
 import type { StoreError } from "../errors.ts";
 import { FEED_UNSENT_BYTES, PUSHED_EVENTS_MAX } from "../limits.ts";
 import type { EventEncoder, FeedNumbers } from "../store/event-encoder.ts";
+import type { EventStore } from "../store/event-store.ts";
 import type { Filter } from "../store/filter.ts";
 import type { Interest } from "../store/interest.ts";
+import { PositionReader } from "../store/position-reader.ts";
 import type { Subscription, SubscriptionSink } from "../store/subscription.ts";
 import type { Subscriptions } from "../store/subscriptions.ts";
 
@@ -34,10 +36,13 @@ type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 /** The feeds of a door that are open. */
 export class Feeds {
+  /** Says which versions and sequences lie below a position. */
+  readonly positions: PositionReader;
   private readonly subscriptions: Subscriptions;
   private readonly open = new Set<FeedSink>();
 
-  constructor(subscriptions: Subscriptions) {
+  constructor({ core, subscriptions }: Pick<EventStore, "core" | "subscriptions">) {
+    this.positions = new PositionReader(core);
     this.subscriptions = subscriptions;
   }
 

@@ -5,6 +5,7 @@ import { StoreError, tooLarge } from "../errors.ts";
 import { FILTER_NAMES_MAX, PATTERN_BYTES_MAX } from "../limits.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { Filter } from "../store/filter.ts";
+import { parsePartitionList } from "../store/partition-list.ts";
 import { checkEventName, partitionKeyBytes } from "./checks.ts";
 import { choice, number, repeated, text, time, unexpectedValue, type ValuesOf } from "./schema.ts";
 
@@ -85,29 +86,11 @@ export function patternOf(pattern: string): Uint8Array {
 
 /** A list of partitions and ranges of them: a 1 for each partition named. */
 function partitionsOf(list: string, partitions: number): Uint8Array {
-  // Ranges may overlap in any number: each is noted by its ends, and filled in once.
-  const begun = new Int32Array(partitions + 1);
-  for (const item of list.split(",")) {
-    const ends = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(item);
-    const first = Number(ends?.[1]);
-    const last = Number(ends?.[2] ?? ends?.[1]);
-    if (ends === null || first > last) {
-      throw unexpectedValue("partitions", list, "numbers and ranges as in 0,4-7");
-    }
-    if (last >= partitions) {
-      throw new StoreError(
-        "NOTFOUND",
-        `partition ${last} does not exist: this store has partitions 0 to ${partitions - 1}`,
-      );
-    }
-    (begun[first] as number)++;
-    (begun[last + 1] as number)--;
-  }
-  const chosen = new Uint8Array(partitions);
-  let open = 0;
-  for (let partition = 0; partition < partitions; partition++) {
-    open += begun[partition] as number;
-    if (open > 0) chosen[partition] = 1;
-  }
-  return chosen;
+  const named = parsePartitionList(list, partitions);
+  if (named === null) throw unexpectedValue("partitions", list, "numbers and ranges as in 0,4-7");
+  if (named.unknown === null) return named.chosen;
+  throw new StoreError(
+    "NOTFOUND",
+    `partition ${named.unknown} does not exist: this store has partitions 0 to ${partitions - 1}`,
+  );
 }

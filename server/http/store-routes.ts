@@ -33,7 +33,7 @@ interface StoreRoutes {
 }
 
 export function storeRoutes({ store, version, crash }: StoreRoutesOptions): StoreRoutes {
-  const feeds = new Feeds(store.subscriptions);
+  const feeds = new Feeds(store);
   const parts = { store, version, crash, feeds, area: new OutputArea(store.core, AREA_BYTES) };
   const routes = [
     ...appendRoutes(new Appends(parts)),
