@@ -1,9 +1,12 @@
 /**
- * What the README promises of error texts: its regular expressions match what the server says, and find the facts.
+ * What the README promises: its regular expressions match what the server says through either door, and find the facts;
+ * its examples of HTTP work.
  */
+import { EventSource } from "eventsource";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Answer, HttpClient } from "./support/http-client.ts";
 import { RespClient } from "./support/resp-client.ts";
-import { type Cairn, startCairn } from "./support/server.ts";
+import { type Cairn, startCairn, until } from "./support/server.ts";
 
 const ID = "11111111-2222-4333-8444-555555555555";
 const OTHER_ID = "11111111-2222-4333-8444-666666666666";
@@ -12,10 +15,12 @@ const DEFAULT_KEY = "7e124fe8-fe28-5398-bb95-53973100148f";
 
 let cairn: Cairn;
 let client: RespClient;
+let http: HttpClient;
+let readme: string;
 let expressions: Map<string, RegExp>;
 
 beforeAll(async () => {
-  const readme = await Bun.file(new URL("../README.md", import.meta.url).pathname).text();
+  readme = await Bun.file(new URL("../README.md", import.meta.url).pathname).text();
   expressions = new Map(
     [...readme.matchAll(/^\| `(\w+)` \| `(\^.+\$)` \|$/gm)].map(([, code = "", source = ""]) => [
       code,
@@ -24,6 +29,7 @@ beforeAll(async () => {
   );
   cairn = await startCairn();
   client = await RespClient.connect(cairn.respPort);
+  http = new HttpClient(cairn.httpPort);
   await client.command("EAPPEND", "user-123", "A", "EVENT_ID", ID);
 });
 
@@ -87,5 +93,97 @@ describe("the README's regular expressions", () => {
       value: "8192",
       asked: "8193",
     });
+  });
+});
+
+describe("the README's regular expressions over HTTP", () => {
+  /** The facts that the expression finds in the problem's detail. */
+  function found(code: string, { body }: Answer): Record<string, string> {
+    expect(body.code).toBe(code);
+    const match = expressions.get(code)?.exec(body.detail);
+    expect(match, body.detail).toBeTruthy();
+    return JSON.parse(JSON.stringify(match?.groups ?? {}));
+  }
+
+  it("find what the problems' members say", async () => {
+    const wrong = await http.append("user-123", { event_name: "B", expected_version: 7 });
+    expect(wrong.body).toMatchObject({
+      stream_id: "user-123",
+      expected_version: 7,
+      current_version: 0,
+    });
+    expect(found("WRONGVER", wrong)).toMatchObject({
+      current: "0",
+      expected: "7",
+      stream: "user-123",
+    });
+    const key = await http.append("user-123", { event_name: "B", partition_key: KEY });
+    expect(found("WRONGKEY", key)).toMatchObject({ key: key.body.partition_key, given: KEY });
+    const duplicate = await http.append("other", { event_name: "A", event_id: ID });
+    expect(duplicate.body).toMatchObject({ event_id: ID, stream_version: 0, position: 0 });
+    expect(found("DUPLICATE", duplicate)).toMatchObject({ id: ID, version: "0", position: "0" });
+    const ahead = await http.get("/v1/events?from=1001");
+    expect(ahead.body).toMatchObject({ position: 1001, end: 0 });
+    expect(found("AHEAD", ahead)).toMatchObject({
+      position: "1001",
+      end: "0",
+      epoch: ahead.body.epoch,
+    });
+    const events = Array.from({ length: 8_193 }, () => ({ event_name: "E" }));
+    const large = await http.append("large", events);
+    expect(large.body).toMatchObject({ limit_value: 8_192, asked: 8_193 });
+    expect(found("TOOLARGE", large)).toMatchObject({ limit: large.body.limit, asked: "8193" });
+  });
+});
+
+describe("the README's examples of HTTP", () => {
+  /** The code blocks of a language in the section. */
+  function blocks(language: string): string[] {
+    const section = readme.split(/^## /m).find((part) => part.startsWith("HTTP\n")) ?? "";
+    const all = [...section.matchAll(/```(\w+)\n(.*?)```/gs)];
+    return all.filter(([, name]) => name === language).map(([, , code = ""]) => code);
+  }
+
+  it.skipIf(Bun.which("curl") === null)("of the shell work, each of them", async () => {
+    const fresh = await startCairn();
+    const [script = ""] = blocks("sh");
+    const commands = script.match(/^curl /gm)?.length ?? 0;
+    expect(commands).toBeGreaterThan(4);
+    const run = Bun.spawn(
+      [
+        "bash",
+        "-ec",
+        script
+          .replaceAll("localhost:9091", `127.0.0.1:${fresh.httpPort}`)
+          .replaceAll("curl ", "curl -sS --fail-with-body -w '\\n' "),
+      ],
+      { stdout: "pipe", stderr: "pipe" },
+    );
+    const output = await new Response(run.stdout).text();
+    expect(await run.exited, output + (await new Response(run.stderr).text())).toBe(0);
+    const answers = output
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(answers).toHaveLength(commands);
+    expect(answers.slice(0, 2).map((answer) => answer.stream_version)).toEqual([0, 1]);
+    expect(answers[2].events[1].payload_json).toEqual({ verified_at: "2024-01-01" });
+    expect(answers[3].events).toHaveLength(1);
+    expect(answers[4].events[0].event_name).toBe("UserRegistered");
+    await fresh.stop();
+  });
+
+  it("of a browser works", async () => {
+    const [script = ""] = blocks("js");
+    const lines: unknown[][] = [];
+    const log = { log: (...words: unknown[]) => lines.push(words) };
+    const text = script.replaceAll("localhost:9091", `127.0.0.1:${cairn.httpPort}`);
+    const source: EventSource = new Function("EventSource", "console", `${text}; return source;`)(
+      EventSource,
+      log,
+    );
+    await until(() => lines.length >= 2, "the history has come");
+    expect(lines).toEqual([[0, "user-123", "A", ""], ["what comes now is new"]]);
+    source.close();
   });
 });

@@ -26,7 +26,7 @@ export interface AskedEvent {
 }
 
 /** The numbers that an append gave an event. */
-export interface Numbers {
+interface Numbers {
   readonly eventId: string;
   readonly partitionKey: string;
   readonly partitionId: number;
@@ -45,7 +45,7 @@ export interface ReadEvent extends Numbers {
   readonly metadata: Uint8Array;
 }
 
-export interface AskedFilter {
+interface AskedFilter {
   readonly match?: string;
   readonly names?: readonly string[];
   readonly since?: number;
@@ -53,7 +53,7 @@ export interface AskedFilter {
   readonly asOf?: number;
 }
 
-export interface Range {
+interface Range {
   readonly from?: number;
   readonly to?: number;
   readonly limit?: number;
@@ -61,14 +61,14 @@ export interface Range {
   readonly filter?: AskedFilter;
 }
 
-export interface Page {
+interface Page {
   readonly hasMore: boolean;
   readonly events: readonly ReadEvent[];
   /** Where a filter stands. */
   readonly next?: number | null;
 }
 
-export type Source =
+type Source =
   | { readonly kind: "stream"; readonly stream: string }
   | { readonly kind: "partition"; readonly partition: number }
   | { readonly kind: "log" };
