@@ -42,6 +42,12 @@ export const INLINE_BYTES_MAX = 64 * KiB;
 export const JSON_DEPTH_MAX = 1_024;
 /** HTTP request body. Above: 413. */
 export const HTTP_BODY_BYTES_MAX = 16 * MiB;
+/** A body or an answer of HTTP up to this is not counted as held. */
+export const HTTP_SMALL_BYTES = 64 * KiB;
+/** Larger bodies, and larger answers, of all connections together. Above: neither is read until others have gone. */
+export const HTTP_HELD_BYTES_MAX = 256 * MiB;
+/** An answer of which nothing is taken for this long, milliseconds, while others wait for room: it is cut. */
+export const HTTP_STALLED_MS = 5_000;
 /** Seconds for an HTTP request's header, for the whole request. Above: closed. */
 export const HTTP_HEADER_TIMEOUT_SECONDS = 10;
 export const HTTP_REQUEST_TIMEOUT_SECONDS = 60;
@@ -146,6 +152,7 @@ assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX <= ARGUMENT_BYTES_MAX);
 assert(REQUEST_BYTES_MAX < BATCH_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX < HTTP_BODY_BYTES_MAX && HTTP_BODY_BYTES_MAX < BATCH_BYTES_MAX);
+assert(2 * HTTP_HELD_BYTES_MAX <= HELD_BYTES_MAX);
 assert(STREAMS_LISTED_DEFAULT <= STREAMS_LISTED_MAX);
 assert(REPLY_EVENT_BYTES_MAX < UNSENT_BYTES_MAX);
 assert(UNSENT_BYTES_MAX < HELD_BYTES_MAX);

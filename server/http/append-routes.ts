@@ -10,6 +10,7 @@ import { bodyType, readBody } from "./bodies.ts";
 import { checkStreamToAppend } from "./checks.ts";
 import { APPENDED, problems, STREAM_PATH_PARAMETERS } from "./descriptions.ts";
 import { APPEND_EXAMPLES, APPEND_SCHEMAS, TRANSACTION_EXAMPLES } from "./event-schemas.ts";
+import type { HeldBytes } from "./held-bytes.ts";
 import type { DoorContext, Operation } from "./operation.ts";
 import { problemOfError } from "./problem.ts";
 import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
@@ -17,7 +18,7 @@ import { parseNumber, unexpectedValue } from "./schema.ts";
 
 const STREAM_EVENTS = "/v1/streams/{stream}/events";
 
-export function appendRoutes(appends: Appends): Operation[] {
+export function appendRoutes(appends: Appends, held: HeldBytes): Operation[] {
   return [
     {
       method: "POST",
@@ -35,7 +36,7 @@ export function appendRoutes(appends: Appends): Operation[] {
         examples: APPEND_EXAMPLES,
       },
       answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
-      handle: (context) => appendToStream(context, appends),
+      handle: (context) => appendToStream(context, appends, held),
     },
     {
       method: "POST",
@@ -51,20 +52,24 @@ export function appendRoutes(appends: Appends): Operation[] {
         examples: TRANSACTION_EXAMPLES,
       },
       answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
-      handle: (context) => appendTransaction(context, appends),
+      handle: (context) => appendTransaction(context, appends, held),
     },
   ];
 }
 
-async function appendToStream(context: DoorContext, appends: Appends): Promise<Response> {
+async function appendToStream(
+  context: DoorContext,
+  appends: Appends,
+  held: HeldBytes,
+): Promise<Response> {
   readQuery(context, {});
   const type = bodyType(context);
   const encoding = answerEncoding(context);
   const streamId = checkedStreamId(pathSegment(context, STREAM_EVENTS, "stream"));
   const expected = expectedByHeaders(context);
-  const body = await readBody(context);
+  const body = await readBody(context, held);
   try {
-    const request = { streamId, expected, body, bodyType: type, encoding };
+    const request = { streamId, expected, body: body.bytes, bodyType: type, encoding };
     const answer = await appends.run(request);
     return created(answer, encoding, { ETag: `"${answer.lastVersion}"` });
   } catch (error) {
@@ -73,22 +78,32 @@ async function appendToStream(context: DoorContext, appends: Appends): Promise<R
       return problemOfError(error, { ETag: `"${current}"` });
     }
     throw error;
+  } finally {
+    body.release();
   }
 }
 
-async function appendTransaction(context: DoorContext, appends: Appends): Promise<Response> {
+async function appendTransaction(
+  context: DoorContext,
+  appends: Appends,
+  held: HeldBytes,
+): Promise<Response> {
   readQuery(context, {});
   const type = bodyType(context);
   const encoding = answerEncoding(context);
   for (const header of ["If-Match", "If-None-Match"]) {
-    if (context.req.header(header) !== undefined) {
+    if (context.req.raw.headers.has(header)) {
       const text = `${header} is not taken here: each event says its own expected_version`;
       throw new StoreError("INVALIDARG", text);
     }
   }
-  const body = await readBody(context);
-  const request = { streamId: null, expected: null, body, bodyType: type, encoding };
-  return created(await appends.run(request), encoding, {});
+  const body = await readBody(context, held);
+  try {
+    const request = { streamId: null, expected: null, body: body.bytes, bodyType: type, encoding };
+    return created(await appends.run(request), encoding, {});
+  } finally {
+    body.release();
+  }
 }
 
 function created(

@@ -2,8 +2,9 @@
  * Reads the body of a request, up to its limit and within its time, and knows in which media type it came.
  */
 import { StoreError, tooLarge } from "../errors.ts";
-import { HTTP_BODY_BYTES_MAX } from "../limits.ts";
+import { HTTP_BODY_BYTES_MAX, HTTP_SMALL_BYTES } from "../limits.ts";
 import { quote } from "../usage.ts";
+import type { HeldBytes } from "./held-bytes.ts";
 import type { DoorContext } from "./operation.ts";
 import { ProblemError, problem } from "./problem.ts";
 import { JSON_TYPE, MSGPACK_TYPE } from "./request.ts";
@@ -29,39 +30,56 @@ function unsupported(detail: string, headers: Record<string, string>): ProblemEr
   return new ProblemError(problem(415, "INVALIDARG", detail, { headers }));
 }
 
-/** Why a body is not read to its end: the client went away, and nobody sees the answer. */
-const GONE = "the request's body ended early";
+/** A body that was read. */
+export interface Body {
+  readonly bytes: Uint8Array;
+  /** To be called when the bytes are no longer needed. */
+  readonly release: () => void;
+}
 
-/** All of the body. Throws TOOLARGE as soon as it is known to be longer than the limit. */
-export async function readBody(context: DoorContext): Promise<Uint8Array> {
+/** All of the body, as soon as there is room for it. Throws TOOLARGE when it is known to be longer than the limit. */
+export async function readBody(context: DoorContext, held: HeldBytes): Promise<Body> {
   const { raw } = context.req;
-  const length = raw.headers.get("Content-Length");
+  const header = raw.headers.get("Content-Length");
+  const length = header === null ? null : Number(header);
+  if (length !== null && length > HTTP_BODY_BYTES_MAX) throw bodyTooLarge(length);
+  if (length === null && raw.body !== null) return readChunks(raw.body, held);
+  const release = await held.take(length ?? 0);
   try {
-    if (length === null) return await readChunks(raw);
-    if (Number(length) > HTTP_BODY_BYTES_MAX) throw bodyTooLarge(Number(length));
-    return new Uint8Array(await raw.arrayBuffer());
-  } catch (error) {
-    if (error instanceof StoreError) throw error;
-    throw new StoreError("INVALIDARG", GONE);
+    return { bytes: new Uint8Array(await raw.arrayBuffer()), release };
+  } catch {
+    release();
+    throw endedEarly();
   }
 }
 
-/** A body of unknown length is counted as it comes. */
-async function readChunks(request: Request): Promise<Uint8Array> {
+/** A body of unknown length is counted as it comes: as one of the largest, once it is no longer small. */
+async function readChunks(body: ReadableStream<Uint8Array>, held: HeldBytes): Promise<Body> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  if (request.body === null) return new Uint8Array(0);
-  const reader = request.body.getReader();
-  while (true) {
-    const { done, value } = await reader.read();
-    if (done) return Buffer.concat(chunks, size);
-    chunks.push(value);
-    size += value.length;
-    if (size > HTTP_BODY_BYTES_MAX) {
-      await reader.cancel();
-      throw bodyTooLarge(size);
+  let release: (() => void) | null = null;
+  const reader = body.getReader();
+  try {
+    while (true) {
+      const { done, value } = await reader.read();
+      if (done) return { bytes: Buffer.concat(chunks, size), release: release ?? (() => {}) };
+      chunks.push(value);
+      size += value.length;
+      if (size > HTTP_BODY_BYTES_MAX) {
+        await reader.cancel();
+        throw bodyTooLarge(size);
+      }
+      if (size > HTTP_SMALL_BYTES) release ??= await held.take(HTTP_BODY_BYTES_MAX);
     }
+  } catch (error) {
+    release?.();
+    throw error instanceof StoreError ? error : endedEarly();
   }
+}
+
+/** The client went away, and nobody sees this. */
+function endedEarly(): StoreError {
+  return new StoreError("INVALIDARG", "the request's body ended early");
 }
 
 function bodyTooLarge(asked: number): StoreError {

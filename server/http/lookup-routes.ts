@@ -186,18 +186,25 @@ function getPartition(context: DoorContext, { store }: StoreParts): Response {
   return answer(context, { partition_id: partition, sequence: sequence < 0 ? null : sequence });
 }
 
-function getEvent(context: DoorContext, { store, area }: StoreParts): Response {
+async function getEvent(context: DoorContext, parts: StoreParts): Promise<Response> {
   const query = readQuery(context, DATA_PARAMETER);
   const type = negotiate(context, [JSON_TYPE, MSGPACK_TYPE]);
   const asJson = query.data === "json" ? Encoding.jsonData : Encoding.json;
   const encoding = type === MSGPACK_TYPE ? Encoding.msgpack : asJson;
   const eventId = pathSegment(context, EVENT, "event_id");
+  return parts.answers.whenRoom(async () => {
+    const body = eventOf(parts, eventId, encoding);
+    const headers = { "Content-Type": type, ...READ_HEADERS };
+    return new Response(parts.answers.answer(body), { headers });
+  });
+}
+
+function eventOf({ store, area }: StoreParts, eventId: string, encoding: Encoding): Uint8Array {
   try {
     if (!store.writeEvent(area, uuidAddress(store, eventId, "event_id"), encoding)) {
       throw new StoreError("NOTFOUND", `there is no event ${quote(eventId)}`);
     }
-    const body = area.memory.slice(area.origin, area.tail) as Uint8Array<ArrayBuffer>;
-    return new Response(body, { headers: { "Content-Type": type, ...READ_HEADERS } });
+    return area.memory.slice(area.origin, area.tail);
   } finally {
     area.clear();
   }

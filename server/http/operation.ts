@@ -6,6 +6,7 @@ import type { Context, Hono } from "hono";
 import type { OutputArea } from "../core/core.ts";
 import type { EventStore } from "../store/event-store.ts";
 import type { Feeds } from "./feed.ts";
+import type { HeldBytes } from "./held-bytes.ts";
 import { problem } from "./problem.ts";
 import type { JsonSchema, Parameters } from "./schema.ts";
 
@@ -25,6 +26,9 @@ export interface StoreParts {
   /** Where answers are written within a turn. */
   readonly area: OutputArea;
   readonly feeds: Feeds;
+  /** Of bodies, and of answers. */
+  readonly bodies: HeldBytes;
+  readonly answers: HeldBytes;
   readonly version: string;
   /** Ends the process: the store's state may be half done. */
   readonly crash: (error: unknown) => never;

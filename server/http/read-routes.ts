@@ -184,7 +184,11 @@ interface EventsAnswer {
 /** Reads may change with what a client accepts, and are the client's own. */
 export const READ_HEADERS = { Vary: "Accept", "Cache-Control": "private, no-cache" };
 
-async function answer(
+function answer(context: DoorContext, parts: StoreParts, asked: EventsAnswer): Promise<Response> {
+  return parts.answers.whenRoom(() => answerNow(context, parts, asked));
+}
+
+async function answerNow(
   context: DoorContext,
   parts: StoreParts,
   { source, query, type, before, headers }: EventsAnswer,
@@ -207,7 +211,7 @@ async function answer(
   // A page of none would have itself as the next one.
   const link =
     hasMore && next !== null && query.limit !== 0 ? nextLink(context, next, isReverse) : null;
-  return new Response(body as Uint8Array<ArrayBuffer>, {
+  return new Response(parts.answers.answer(body), {
     headers: {
       "Content-Type": type,
       ...READ_HEADERS,

@@ -12,6 +12,7 @@ import { documentRoutes } from "./document-routes.ts";
 import { Feeds } from "./feed.ts";
 import { feedRoutes } from "./feed-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { lookupRoutes } from "./lookup-routes.ts";
 import type { Operation } from "./operation.ts";
 import { readRoutes } from "./read-routes.ts";
@@ -34,9 +35,17 @@ interface StoreRoutes {
 
 export function storeRoutes({ store, version, crash }: StoreRoutesOptions): StoreRoutes {
   const feeds = new Feeds(store);
-  const parts = { store, version, crash, feeds, area: new OutputArea(store.core, AREA_BYTES) };
+  const parts = {
+    store,
+    version,
+    crash,
+    feeds,
+    bodies: new HeldBytes(),
+    answers: new HeldBytes(),
+    area: new OutputArea(store.core, AREA_BYTES),
+  };
   const routes = [
-    ...appendRoutes(new Appends(parts)),
+    ...appendRoutes(new Appends(parts), parts.bodies),
     ...readRoutes(parts),
     ...feedRoutes(parts),
     ...lookupRoutes(parts),
