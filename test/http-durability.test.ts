@@ -269,7 +269,7 @@ test("memory at its limit is READONLY, and a bug of the core ends the process", 
   const refused = await fails(new MemoryRefused(5));
   expect(await refused.json()).toMatchObject({ status: 503, code: "READONLY" });
   const trap = new CoreTrap("a bug");
-  expect((await fails(trap)).status).toBe(500);
+  await expect(fails(trap)).rejects.toBe(trap);
   expect(made.crashes).toEqual([trap]);
   expect((await fails(new Error("another bug"))).status).toBe(500);
   expect(made.crashes).toEqual([trap]);

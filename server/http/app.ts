@@ -5,10 +5,12 @@
  * cannot be parsed as HTTP is answered by Bun.serve with a bare status, before anything here.
  */
 import { Hono } from "hono";
+import { AssertionError } from "../assert.ts";
 import { type Address, formatAddress, isLoopback } from "../config.ts";
+import { CoreTrap, MemoryRefused } from "../core/core.ts";
 import { OpenError, StoreError } from "../errors.ts";
 import { HTTP_HEADER_TIMEOUT_SECONDS, HTTP_REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
-import { checkRequest } from "./check-request.ts";
+import { requestCheck } from "./check-request.ts";
 import { shareWith } from "./cors.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { type DoorApp, type Operation, type Readiness, register } from "./operation.ts";
@@ -20,6 +22,8 @@ export interface HttpParts {
   readonly log: (line: string) => void;
   /** What there is beside health: `storeRoutes` of a store. */
   readonly operations?: readonly Operation[];
+  /** Ends the process after a bug: the store's state may be half done. */
+  readonly crash?: (error: unknown) => never;
   /** Ends the answers that have no end of their own, when the door stops. */
   readonly endFeeds?: () => void;
 }
@@ -91,21 +95,35 @@ const STOP_POLL_MS = 5;
 /** The routes without a socket, for tests and for `serveHttp`. */
 export function createApp(settings: HttpSettings, parts: HttpParts): DoorApp {
   const app: DoorApp = new Hono();
-  app.use(checkRequest(isLoopback(settings.http.host), settings.allowedHosts));
-  app.use(shareWith(settings.corsOrigins ?? []));
-
-  const operations = [...healthRoutes(parts.ready), ...(parts.operations ?? [])];
-  register(app, operations);
-
-  app.notFound((context) => problem(404, "NOTFOUND", `there is nothing at ${context.req.path}`));
+  register(app, [...healthRoutes(parts.ready), ...(parts.operations ?? [])]);
   app.onError((error, context) => {
     if (error instanceof ProblemError) return error.response;
     if (error instanceof StoreError) return problemOfError(error);
+    if (error instanceof MemoryRefused) {
+      return problemOfError(new StoreError("READONLY", error.message));
+    }
+    if (error instanceof CoreTrap || error instanceof AssertionError) parts.crash?.(error);
     const id = crypto.randomUUID();
     parts.log(
       `error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`,
     );
     return problem(500, "INTERNAL", `internal error ${id}`);
   });
+  app.fetch = guarded(app.fetch, settings);
   return app;
+}
+
+/**
+ * The same with what every request passes first. It stands around the routes and not among them, as middleware
+ * would: Hono answers a request with one handler faster than through a chain of them.
+ */
+function guarded(
+  route: DoorApp["fetch"],
+  { http, allowedHosts, corsOrigins = [] }: HttpSettings,
+): DoorApp["fetch"] {
+  const check = requestCheck(isLoopback(http.host), allowedHosts);
+  return (request, env) => {
+    const answer = (asked: Request) => check(asked) ?? route(asked, env);
+    return corsOrigins.length === 0 ? answer(request) : shareWith(corsOrigins, answer)(request);
+  };
 }

@@ -71,7 +71,7 @@ async function appendToStream(
   try {
     const request = { streamId, expected, body: body.bytes, bodyType: type, encoding };
     const answer = await appends.run(request);
-    return created(answer, encoding, { ETag: `"${answer.lastVersion}"` });
+    return created(answer, encoding, `"${answer.lastVersion}"`);
   } catch (error) {
     const current = error instanceof StoreError ? error.facts.current_version : undefined;
     if (error instanceof StoreError && typeof current === "number") {
@@ -100,7 +100,7 @@ async function appendTransaction(
   const body = await readBody(context, held);
   try {
     const request = { streamId: null, expected: null, body: body.bytes, bodyType: type, encoding };
-    return created(await appends.run(request), encoding, {});
+    return created(await appends.run(request), encoding, null);
   } finally {
     body.release();
   }
@@ -109,19 +109,17 @@ async function appendTransaction(
 function created(
   { body, isRepeat, firstEventId }: AppendAnswer,
   encoding: Encoding,
-  headers: Record<string, string>,
+  etag: string | null,
 ): Response {
-  return new Response(body as Uint8Array<ArrayBuffer>, {
-    status: 201,
-    headers: {
-      "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
-      "Cache-Control": "no-store",
-      Vary: "Accept",
-      Location: `/v1/events/${firstEventId}`,
-      ...(isRepeat ? { "Idempotent-Replayed": "true" } : {}),
-      ...headers,
-    },
-  });
+  const headers: Record<string, string> = {
+    "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
+    "Cache-Control": "no-store",
+    Vary: "Accept",
+    Location: `/v1/events/${firstEventId}`,
+  };
+  if (isRepeat) headers["Idempotent-Replayed"] = "true";
+  if (etag !== null) headers.ETag = etag;
+  return new Response(body as Uint8Array<ArrayBuffer>, { status: 201, headers });
 }
 
 function answerEncoding(context: DoorContext): Encoding {

@@ -44,7 +44,8 @@ export async function readBody(context: DoorContext, held: HeldBytes): Promise<B
   const length = header === null ? null : Number(header);
   if (length !== null && length > HTTP_BODY_BYTES_MAX) throw bodyTooLarge(length);
   if (length === null && raw.body !== null) return readChunks(raw.body, held);
-  const release = await held.take(length ?? 0);
+  const isSmall = length === null || length <= HTTP_SMALL_BYTES;
+  const release = isSmall ? nothing : await held.take(length);
   try {
     return { bytes: new Uint8Array(await raw.arrayBuffer()), release };
   } catch {
@@ -62,7 +63,7 @@ async function readChunks(body: ReadableStream<Uint8Array>, held: HeldBytes): Pr
   try {
     while (true) {
       const { done, value } = await reader.read();
-      if (done) return { bytes: Buffer.concat(chunks, size), release: release ?? (() => {}) };
+      if (done) return { bytes: Buffer.concat(chunks, size), release: release ?? nothing };
       chunks.push(value);
       size += value.length;
       if (size > HTTP_BODY_BYTES_MAX) {
@@ -76,6 +77,8 @@ async function readChunks(body: ReadableStream<Uint8Array>, held: HeldBytes): Pr
     throw error instanceof StoreError ? error : endedEarly();
   }
 }
+
+function nothing(): void {}
 
 /** The client went away, and nobody sees this. */
 function endedEarly(): StoreError {

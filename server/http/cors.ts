@@ -2,7 +2,6 @@
  * Cross-origin requests (https://fetch.spec.whatwg.org/#http-cors-protocol): pages of `--cors-origins` may use the
  * door, and without that setting no page of another origin.
  */
-import type { MiddlewareHandler } from "hono";
 
 /** Headers that are not of the kind that every page may send, and those of answers that it may read. */
 const REQUEST_HEADERS = "Accept, Content-Type, If-Match, If-None-Match, Last-Event-ID";
@@ -10,18 +9,21 @@ const ANSWER_HEADERS = "ETag, Idempotent-Replayed, Link, Location, Retry-After";
 /** How long a browser need not ask again. */
 const PREFLIGHT_SECONDS = 600;
 
-export function shareWith(origins: readonly string[]): MiddlewareHandler {
-  return async (context, next) => {
-    if (origins.length === 0) return next();
-    const origin = context.req.raw.headers.get("Origin");
+type Answer = (request: Request) => Response | Promise<Response>;
+
+/** The same answers, with the permissions that pages of the origins have. */
+export function shareWith(origins: readonly string[], answer: Answer): Answer {
+  return async (request) => {
+    const origin = request.headers.get("Origin");
     const isShared = origin !== null && origins.includes(origin);
-    if (isShared && isPreflight(context.req.raw)) return preflight(origin);
-    await next();
-    const { headers } = context.res;
+    if (isShared && isPreflight(request)) return preflight(origin);
+    const response = await answer(request);
+    const { headers } = response;
     headers.append("Vary", "Origin");
-    if (!isShared) return;
+    if (!isShared) return response;
     headers.set("Access-Control-Allow-Origin", origin);
     headers.set("Access-Control-Expose-Headers", ANSWER_HEADERS);
+    return response;
   };
 }
 

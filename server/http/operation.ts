@@ -72,17 +72,26 @@ export interface Operation {
   handle(context: DoorContext): Response | Promise<Response>;
 }
 
-/** Registers the operations, and 405 for the methods that a path does not have. */
+/** Registers the operations, and what is answered where none is: 405 at a path that has other methods, else 404. */
 export function register(app: DoorApp, operations: readonly Operation[]): void {
+  const paths = new Map<string, string[]>();
   for (const { method, path, handle } of operations) {
     app.on(method, honoPath(path), handle); // HEAD is answered as GET, without the body
+    const methods = paths.get(path) ?? [];
+    paths.set(path, [...methods, ...(method === "GET" ? ["GET", "HEAD"] : [method])]);
   }
-  for (const path of new Set(operations.map((operation) => operation.path))) {
-    const methods = operations
-      .filter((operation) => operation.path === path)
-      .flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
-    app.all(honoPath(path), (context) => methodNotAllowed(context.req.method, path, methods));
-  }
+  const known = [...paths].map(([path, methods]) => ({ path, methods, pattern: patternOf(path) }));
+  app.notFound((context) => {
+    const { path, method } = context.req;
+    const found = known.find(({ pattern }) => pattern.test(path));
+    if (found !== undefined) return methodNotAllowed(method, found.path, found.methods);
+    return problem(404, "NOTFOUND", `there is nothing at ${path}`);
+  });
+}
+
+/** What paths match a path of OpenAPI. */
+function patternOf(path: string): RegExp {
+  return new RegExp(`^${path.replace(/[.]/g, "\\.").replace(/\{\w+\}/g, "[^/]+")}$`);
 }
 
 function methodNotAllowed(method: string, path: string, methods: readonly string[]): Response {

@@ -1,9 +1,7 @@
 /**
  * All that the HTTP door does with a store, one file a group; and the description of it.
  */
-import { AssertionError } from "../assert.ts";
-import { CoreTrap, MemoryRefused, OutputArea } from "../core/core.ts";
-import { StoreError } from "../errors.ts";
+import { OutputArea } from "../core/core.ts";
 import { KiB } from "../limits.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { appendRoutes } from "./append-routes.ts";
@@ -29,6 +27,7 @@ export interface StoreRoutesOptions {
 
 interface StoreRoutes {
   readonly operations: readonly Operation[];
+  readonly crash: (error: unknown) => never;
   /** Ends what has no end of its own, when the server stops. */
   readonly endFeeds: () => void;
 }
@@ -51,25 +50,9 @@ export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Stor
     ...lookupRoutes(parts),
   ];
   const described = [...routes, ...healthRoutes(() => ({ ready: true }))];
-  const guardedRoutes = routes.map((route) => guarded(route, crash));
   return {
-    operations: [...guardedRoutes, ...documentRoutes(described, version)],
+    operations: [...routes, ...documentRoutes(described, version)],
+    crash,
     endFeeds: () => feeds.close(),
-  };
-}
-
-/** Tells of memory at its limit in the store's words; a bug of the core or the store ends the process. */
-function guarded(operation: Operation, crash: StoreRoutesOptions["crash"]): Operation {
-  return {
-    ...operation,
-    async handle(context) {
-      try {
-        return await operation.handle(context);
-      } catch (error) {
-        if (error instanceof CoreTrap || error instanceof AssertionError) crash(error);
-        if (error instanceof MemoryRefused) throw new StoreError("READONLY", error.message);
-        throw error;
-      }
-    },
   };
 }
