@@ -61,7 +61,7 @@ export { scanFiltered, scanRun };
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
-export { runClose, runLoad, runOpen, runReadPages, runsReplace } from "./runs";
+export { runClose, runLoad, runOpen, runPreload, runReadPages, runsFitPages, runsReplace } from "./runs";
 export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
   buildTimes,

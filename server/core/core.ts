@@ -174,6 +174,8 @@ export interface CoreExports {
   runOpen(header: number, handle: number, wants: number): number;
   runLoad(run: number): number;
   runClose(run: number): void;
+  runsFitPages(): number;
+  runPreload(run: number, from: number, count: number): number;
   runReadPages(run: number, page: number, count: number, out: number): void;
   runsReplace(index: number, count: number, run: number): void;
   getRunCount(): number;

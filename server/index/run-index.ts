@@ -18,6 +18,8 @@ import { type RunBuild, RunWork } from "./run-work.ts";
 
 /** Rows of a memtable that are copied in one turn. */
 const ROWS_PER_TURN = 8_192;
+/** Pages that are read ahead in one turn. */
+const PAGES_PER_TURN = 32;
 /** A run that could not be made is tried again after this. */
 const RETRY_MS = 1_000;
 /** No bound of a memtable: core memory is one. */
@@ -182,6 +184,7 @@ export class RunIndex {
     this.maker = maker;
     this.later = later;
     this.changed = changed;
+    for (const run of this.set.runs) this.preload(run, 0);
     this.advance();
   }
 
@@ -264,6 +267,7 @@ export class RunIndex {
         return;
       }
       use(run);
+      this.preload(run, 0);
       if (kind === "build") this.isBuilding = false;
       else this.isMerging = false;
       if (this.failure !== null) this.options.log("index: runs are made again");
@@ -272,6 +276,14 @@ export class RunIndex {
       this.changed();
     };
     load();
+  }
+
+  /** Reads ahead, some pages a turn, what appends look at in a run. */
+  private preload(run: OpenRun, from: number): void {
+    this.later(() => {
+      if (this.isClosed || !this.set.preload(run, from, PAGES_PER_TURN)) return;
+      this.preload(run, from + PAGES_PER_TURN);
+    });
   }
 
   private fail(kind: "build" | "merge", error: Error): void {
