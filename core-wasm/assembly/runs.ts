@@ -68,6 +68,7 @@ export function runsInit(): void {
 @inline export function runFrom(run: usize): u64 { return load<u64>(run); }
 @inline export function runTo(run: usize): u64 { return load<u64>(run, RUN_TO); }
 @inline export function runNewStreams(run: usize): u64 { return load<u64>(run, RUN_NEW_STREAMS); }
+@inline export function runEndOffset(run: usize): u64 { return load<u64>(run, RUN_END_OFFSET); }
 @inline export function runRecordedAt(run: usize): u64 { return load<u64>(run, RUN_RECORDED_AT); }
 
 @inline function firstPage(run: usize, part: u32): u32 {

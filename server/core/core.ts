@@ -61,6 +61,7 @@ export interface CoreExports {
   getLogOffset(): number;
   getPreviousCrc(): number;
   getDurableOffset(): number;
+  getSyncedOffset(): number;
   getDurablePosition(): number;
   getNextPosition(): number;
 

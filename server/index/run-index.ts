@@ -193,7 +193,15 @@ export class RunIndex {
     return this.failure;
   }
 
-  /** Begins what there is to do: a run of the oldest memtable once it is durable, and a merge. */
+  /** Whether the oldest full memtable waits for a sync of the log: no run may know what the log can still lose. */
+  get awaitsSync(): boolean {
+    const { exports } = this.options.core;
+    return (
+      exports.getMemtableCount() > 1 && exports.memtableOffset() > exports.getSyncedOffset()
+    );
+  }
+
+  /** Begins what there is to do: a run of the oldest memtable once it is synced, and a merge. */
   advance(): void {
     if (this.maker === null || this.isClosed) return;
     if (this.failure !== null && performance.now() - this.failedAt < RETRY_MS) return;
@@ -201,7 +209,7 @@ export class RunIndex {
     if (
       !this.isBuilding &&
       exports.getMemtableCount() > 1 &&
-      exports.memtableTo() <= exports.getDurablePosition()
+      exports.memtableOffset() <= exports.getSyncedOffset()
     ) {
       this.startBuild(this.maker);
     }
