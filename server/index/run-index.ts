@@ -125,8 +125,14 @@ export class RunIndex {
     }
   }
 
-  /** Tells what a start had to make, where it is more than the rows of some memtables. */
-  tellMade(): void {
+  /** From now on no run is made of what a start reads: memtables grow meanwhile. */
+  stopMaking(): void {
+    if (this.options.unfit === "remove") this.boundMemtables(false);
+  }
+
+  /** The log is read, and all of it is synced. Tells what had to be made. */
+  endStart(): void {
+    if (this.options.unfit === "remove" && this.failure === null) this.boundMemtables(true);
     if (this.madeEvents === 0) return;
     const seconds = (performance.now() - this.openedAt) / 1_000;
     const rate = Math.round(this.madeEvents / Math.max(seconds, 0.001));
@@ -196,9 +202,7 @@ export class RunIndex {
   /** Whether the oldest full memtable waits for a sync of the log: no run may know what the log can still lose. */
   get awaitsSync(): boolean {
     const { exports } = this.options.core;
-    return (
-      exports.getMemtableCount() > 1 && exports.memtableOffset() > exports.getSyncedOffset()
-    );
+    return exports.getMemtableCount() > 1 && exports.memtableOffset() > exports.getSyncedOffset();
   }
 
   /** Begins what there is to do: a run of the oldest memtable once it is synced, and a merge. */
