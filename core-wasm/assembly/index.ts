@@ -61,6 +61,7 @@ export { scanFiltered, scanRun };
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
+export { sealFull } from "./sequencer";
 export { runClose, runLoad, runOpen, runPreload, runReadPages, runsFitPages, runsReplace } from "./runs";
 export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,

@@ -168,6 +168,7 @@ export interface CoreExports {
   memtableStreamsTo(from: number, count: number, out: number): void;
   memtableSequences(): number;
   memtableSequencesTo(out: number): void;
+  sealFull(): number;
   memtableDrop(): void;
   memtableBytes(): number;
   timesTo(from: number, to: number, out: number): void;

@@ -191,6 +191,7 @@ export class RunIndex {
     this.later = later;
     this.changed = changed;
     for (const run of this.set.runs) this.preload(run, 0);
+    this.options.core.exports.sealFull(); // what a start read may be more than a memtable
     this.advance();
   }
 
