@@ -16,6 +16,8 @@ import {
   REPLY_EVENT_BYTES_MAX,
   REQUEST_BYTES_MAX,
   TRANSACTION_EVENTS_MAX,
+  UNAUTHENTICATED_ARGUMENT_BYTES_MAX,
+  UNAUTHENTICATED_ARGUMENTS_MAX,
   UNSENT_BYTES_MAX,
   WAITING_BYTES_MAX,
 } from "../server/limits.ts";
@@ -64,6 +66,8 @@ describe("the numbers that the protocol promises", () => {
       REPLY_EVENT_BYTES_MAX,
       REQUEST_BYTES_MAX,
       TRANSACTION_EVENTS_MAX,
+      UNAUTHENTICATED_ARGUMENT_BYTES_MAX,
+      UNAUTHENTICATED_ARGUMENTS_MAX,
       UNSENT_BYTES_MAX,
       WAITING_BYTES_MAX,
     }).toEqual({
@@ -76,6 +80,8 @@ describe("the numbers that the protocol promises", () => {
       REPLY_EVENT_BYTES_MAX: 8 * MiB,
       REQUEST_BYTES_MAX: 16 * MiB,
       TRANSACTION_EVENTS_MAX: 8_192,
+      UNAUTHENTICATED_ARGUMENT_BYTES_MAX: 16 * KiB,
+      UNAUTHENTICATED_ARGUMENTS_MAX: 10,
       UNSENT_BYTES_MAX: 32 * MiB,
       WAITING_BYTES_MAX: 16 * MiB,
     });
