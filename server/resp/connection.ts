@@ -53,6 +53,8 @@ export class Connection implements SessionLink, Staging {
   private underway: Underway | null = null;
   private unsent: Uint8Array[] = [];
   private unsentTotal = 0;
+  /** How often the socket took bytes that had waited. */
+  drainCount = 0;
   private countedBytes = 0;
   private isPaused = false;
   private hasPeerEnded = false;
@@ -384,6 +386,7 @@ export class Connection implements SessionLink, Staging {
 
   /** The socket takes bytes again. */
   drained(): void {
+    this.drainCount++;
     while (this.unsent.length > 0) {
       const bytes = this.unsent[0] as Uint8Array;
       const sent = Math.max(0, this.socket.write(bytes));

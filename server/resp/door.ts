@@ -20,6 +20,8 @@ const TOO_MANY = "-ERR max number of clients reached\r\n";
 const STOP_IDLE_MS = 250;
 /** How long it waits for the others to take their last replies. */
 const STOP_UNSENT_MS = 5_000;
+/** How long of that it waits for one that takes nothing at all. */
+const STOP_STALLED_MS = 1_000;
 
 export interface RespDoorOptions {
   readonly store: EventStore;
@@ -153,8 +155,22 @@ export class RespDoor {
     for (const connection of [...this.connections]) this.guard(() => connection.stop());
     await this.closedWithin(STOP_IDLE_MS);
     for (const connection of [...this.connections]) if (connection.isDone) connection.kill();
-    await this.closedWithin(STOP_UNSENT_MS);
+    await this.drainedWithin(STOP_UNSENT_MS);
     for (const connection of [...this.connections]) connection.kill();
+  }
+
+  /** Resolves when all connections have closed, or after this time; cuts those meanwhile that take no reply. */
+  private async drainedWithin(timeMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeMs;
+    while (this.connections.size > 0 && performance.now() < deadlineMs) {
+      const stalled = [...this.connections]
+        .filter(({ unsentBytes }) => unsentBytes > 0)
+        .map((connection) => ({ connection, drainCount: connection.drainCount }));
+      await this.closedWithin(STOP_STALLED_MS);
+      for (const { connection, drainCount } of stalled) {
+        if (connection.drainCount === drainCount) connection.kill();
+      }
+    }
   }
 
   /** Resolves when there is no connection any more, or after this time. */
