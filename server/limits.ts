@@ -76,6 +76,9 @@ export const CONNECTIONS_MAX = 10_000;
 /** Descriptors kept for the log, the indexes and HTTP. */
 export const DESCRIPTORS_RESERVED = 64;
 
+/** Characters of the server's own log that wait while standard error takes none. Above: they are left out, and counted. */
+export const LOG_HELD_BYTES_MAX = 1 * MiB;
+
 // ── the log ───────────────────────────────────────────────────────────────────────────────────────
 
 /** Segment sizes that `--segment-bytes` takes. Outside: refused at the start, exit 2. */

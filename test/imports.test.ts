@@ -22,6 +22,7 @@ const ROWS = [
   ["resp/"],
   ["disk.ts"],
   ["config.ts"],
+  ["stderr-log.ts"],
   ["usage.ts"],
   ["errors.ts"],
   ["limits.ts"],

@@ -13,6 +13,7 @@ import {
   HTTP_REQUEST_TIMEOUT_SECONDS,
   KiB,
 } from "../limits.ts";
+import type { Tell } from "../stderr-log.ts";
 import { problem, problemOfError } from "./problem.ts";
 
 /** Whether the store takes writes, and where it does not, why. */
@@ -23,8 +24,8 @@ export interface Readiness {
 
 export interface HttpParts {
   readonly ready: () => Readiness;
-  /** Takes one line for the server's log. */
-  readonly log: (line: string) => void;
+  /** Takes one event for the server's log. */
+  readonly log: Tell;
 }
 
 export interface HttpDoor {
@@ -102,7 +103,10 @@ export function createApp(
   app.onError((error, context) => {
     if (error instanceof StoreError) return problemOfError(error);
     const id = crypto.randomUUID();
-    log(`error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`);
+    log(
+      `error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`,
+      "error",
+    );
     return problem(500, "INTERNAL", `internal error ${id}`);
   });
   return app;

@@ -256,7 +256,10 @@ export class Connection implements SessionLink, Staging {
     if (error instanceof MemoryRefused) return new StoreError("READONLY", error.message);
     if (command?.kind !== "connection") this.door.crash(error);
     const id = crypto.randomUUID();
-    this.door.log(`error ${id}: ${command?.name}: ${(error as Error).stack ?? String(error)}`);
+    this.door.log(
+      `error ${id}: ${command?.name}: ${(error as Error).stack ?? String(error)}`,
+      "error",
+    );
     return new StoreError("INTERNAL", `internal error ${id}`);
   }
 

@@ -30,6 +30,7 @@ import {
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
+import type { Tell } from "../stderr-log.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
@@ -61,7 +62,7 @@ export interface StoreOptions {
   readonly clock: () => number;
   readonly random: (target: Uint8Array) => void;
   /** Takes one line for whoever runs the server. */
-  readonly log: (line: string) => void;
+  readonly log: Tell;
   /** Where syncs run; "measured" unless a test fixes it. */
   readonly syncPlace?: SyncPlace;
   /** False: the owner calls `flush` and `markIdle` itself, as a simulation does. */
@@ -350,7 +351,7 @@ export class EventStore extends EventReader {
         this.fence(error as Error);
         throw readOnly(this.fenceReason as unknown as string);
       }
-      if (this.noRoomReason === null) this.options.log(`read-only: ${error.message}`);
+      if (this.noRoomReason === null) this.options.log(`read-only: ${error.message}`, "error");
       this.noRoomReason = error.message;
       this.roomRefusedAt = now;
       throw readOnly(error.message);
@@ -461,7 +462,7 @@ export class EventStore extends EventReader {
   private fence(error: Error): void {
     if (this.fenceReason !== null) return;
     this.fenceReason = `the log failed (${error.message}); restart the server to recover`;
-    this.options.log(`read-only: ${this.fenceReason}`);
+    this.options.log(`read-only: ${this.fenceReason}`, "error");
     const flight = this.flightBatch;
     this.wantedBytes = 0;
     // Each batch counts as settled before its callbacks run, and not earlier: they ask.
@@ -557,7 +558,10 @@ export class EventStore extends EventReader {
       this.log.sync();
       this.log.end();
     } catch (error) {
-      this.options.log(`the orderly end of the log was not noted: ${(error as Error).message}`);
+      this.options.log(
+        `the orderly end of the log was not noted: ${(error as Error).message}`,
+        "error",
+      );
     }
   }
 

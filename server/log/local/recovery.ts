@@ -25,6 +25,7 @@ import {
 import { type Disk, type DiskFile, readFully, writeFully, zeroFill } from "../../disk.ts";
 import { OpenError } from "../../errors.ts";
 import { MiB, PREPARE_SLICE_BYTES } from "../../limits.ts";
+import type { Tell } from "../../stderr-log.ts";
 import { readEndFile, removeEndFile } from "./end-file.ts";
 import {
   decodeSegmentHeader,
@@ -69,7 +70,7 @@ export interface RecoveryOptions {
   readonly runEnd: (() => void) | null;
   /** The memtables are full: makes index runs of those that are sealed. */
   readonly full: () => void;
-  readonly log: (line: string) => void;
+  readonly log: Tell;
 }
 
 /** Opens the log: fills the core's tables and mends a torn tail. Throws OpenError where synced data is damaged. */
@@ -274,13 +275,17 @@ function mendLastSegment(
     const hasTail = tail > end;
     if (options.readOnly) {
       if (hasTail)
-        options.log(`${segment.path} at offset ${end - base}: an incomplete last transaction`);
+        options.log(
+          `${segment.path} at offset ${end - base}: an incomplete last transaction`,
+          "warn",
+        );
       return { bytes: segment.bytes, hasTail };
     }
     if (hasTail) {
       const kept = keepTail(disk, file, segment, end, tail);
       options.log(
         `${segment.path} at offset ${end - base}: cut an incomplete last transaction, ${tail - end} bytes, ${kept}`,
+        "warn",
       );
     }
     rewrite(core, file, segment, claim, end);
@@ -434,10 +439,10 @@ class Window {
 class Progress {
   private done = 0;
   private readonly total: number;
-  private readonly log: (line: string) => void;
+  private readonly log: Tell;
   private toldAt = performance.now();
 
-  constructor(log: (line: string) => void, segments: readonly SegmentFile[]) {
+  constructor(log: Tell, segments: readonly SegmentFile[]) {
     this.log = log;
     this.total = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }
