@@ -79,6 +79,9 @@ export const DESCRIPTORS_RESERVED = 64;
 /** Characters of the server's own log that wait while standard error takes none. Above: they are left out, and counted. */
 export const LOG_HELD_BYTES_MAX = 1 * MiB;
 
+/** Characters of a request's path in a line of that log. Above: cut. */
+export const LOGGED_PATH_LENGTH_MAX = 1_024;
+
 // ── the log ───────────────────────────────────────────────────────────────────────────────────────
 
 /** Segment sizes that `--segment-bytes` takes. Outside: refused at the start, exit 2. */

@@ -4,8 +4,10 @@
 import { version } from "../package.json" with { type: "json" };
 import { ServerInfo } from "./commands/server-info.ts";
 import { formatAddress, type Settings } from "./config.ts";
-import { systemDisk } from "./disk.ts";
+import { type Disk, systemDisk } from "./disk.ts";
+import { serverFigures } from "./figures.ts";
 import { type HttpDoor, serveHttp } from "./http/app.ts";
+import { RequestObserver } from "./http/observe-requests.ts";
 import { RespDoor } from "./resp/door.ts";
 import type { StderrLog, Tell } from "./stderr-log.ts";
 import { EventStore } from "./store/event-store.ts";
@@ -21,10 +23,14 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Opens the store and both doors, which tell `stderrLog` what happens. Throws OpenError, or what the system says of an address. */
+/**
+ * Opens the store and both doors, which tell `stderrLog` what happens. Throws OpenError, or what the system says of
+ * an address. `disk` is another one than the system's in tests.
+ */
 export async function startServer(
   settings: Settings,
   stderrLog: StderrLog,
+  disk: Disk = systemDisk,
 ): Promise<RunningServer> {
   const log = stderrLog.tell;
   if (settings.durability === "os") {
@@ -34,7 +40,7 @@ export async function startServer(
     );
   }
   const store = EventStore.open({
-    disk: systemDisk,
+    disk,
     folder: settings.dataFolder,
     partitions: settings.partitions,
     segmentBytes: settings.segmentBytes,
@@ -48,11 +54,22 @@ export async function startServer(
   });
   const server = new ServerInfo({ version, settings: settingTexts(settings, store.partitions) });
   const resp = new RespDoor({ store, server, log, crash: (error) => crash(log, error) });
+  const observer = new RequestObserver(stderrLog);
+  let opened: HttpDoor | null = null;
+  const metrics = serverFigures({
+    store,
+    server,
+    resp,
+    requests: observer,
+    http: () => opened,
+    stderrLog,
+  });
   let respAddress: string;
   let http: HttpDoor;
   try {
     respAddress = resp.listen(settings.resp);
-    http = serveHttp(settings, { ready: () => readiness(store), log });
+    http = serveHttp(settings, { ready: () => readiness(store), log, observer, metrics });
+    opened = http;
   } catch (error) {
     await resp.stop();
     await store.stop();

@@ -12,7 +12,7 @@ import { expect, test } from "vitest";
 const ROWS = [
   ["main.ts"],
   ["cli/"],
-  ["server.ts"],
+  ["server.ts figures.ts"],
   ["resp/door.ts resp/connection.ts resp/held-replies.ts"],
   ["commands/", "http/"],
   ["store/"],
@@ -20,6 +20,7 @@ const ROWS = [
   ["log/"],
   ["core/"],
   ["resp/"],
+  ["metrics/"],
   ["disk.ts"],
   ["config.ts"],
   ["stderr-log.ts"],

@@ -30,7 +30,9 @@ import {
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome } from "../log/log.ts";
+import type { Histogram } from "../metrics/histogram.ts";
 import type { Tell } from "../stderr-log.ts";
+import { AppendMeter } from "./append-meter.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
@@ -110,6 +112,8 @@ export class EventStore extends EventReader {
   clientsQueued = 0;
   /** Long reads of both doors, a slice at a time. */
   readonly slices = new SliceQueue();
+  /** What appends cost and carried. */
+  readonly meter = new AppendMeter();
   /** Whether the last append repeated an earlier one, whose answer it has. */
   wasRepeated = false;
 
@@ -239,6 +243,7 @@ export class EventStore extends EventReader {
       switch (status) {
         case DONE:
           this.isMarked = false;
+          this.meter.appended();
           this.answerBatch = this.fillingBatch;
           this.scheduleCommit();
           return true;
@@ -369,6 +374,7 @@ export class EventStore extends EventReader {
       return;
     }
     exports.batchSeal();
+    this.meter.sealed();
     this.recentClients = Math.max(this.clientsQueued, this.recentClients - 1);
     this.clientsQueued = 0;
     this.flightBatch = this.fillingBatch++;
@@ -387,6 +393,7 @@ export class EventStore extends EventReader {
     let seen = 0;
     let turns = 0;
     const endTurn = (): void => {
+      this.meter.turnEnded();
       if (
         this.clientsQueued > seen &&
         this.clientsQueued < this.clientCount &&
@@ -416,7 +423,10 @@ export class EventStore extends EventReader {
     }
     if (this.fenceReason !== null) return; // fenced meanwhile, and answered
     const { exports } = this.core;
+    const position = exports.getDurablePosition();
+    const bytes = exports.getFlightLength();
     exports.batchSettle();
+    this.meter.settled(exports.getDurablePosition() - position, bytes);
     if (this.durability === "fsync") exports.batchSynced();
     else this.scheduleSync();
     this.visibleStreams = this.sealedStreams;
@@ -627,6 +637,20 @@ export class EventStore extends EventReader {
 
   segmentCount(): number {
     return this.log.segmentCount();
+  }
+
+  /** Bytes that the disk has left for the store; null where it does not say. */
+  freeBytes(): number | null {
+    try {
+      return this.options.disk.freeBytes(this.options.folder);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Times of the log's syncs. */
+  get syncSeconds(): Histogram {
+    return this.log.syncSeconds;
   }
 
   private loadBlock(): void {
