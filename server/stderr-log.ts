@@ -118,12 +118,13 @@ export class StderrLog {
 function jsonLine(timeMs: number, message: string, level: LogLevel, fields: LogFields): string {
   const time = new Date(timeMs).toISOString();
   const line = JSON.stringify({ time, level, msg: message, ...fields });
-  return `${line.replace(UNSAFE_IN_JSON, escapeUnit)}\n`;
+  return `${isPlain(line) ? line : line.replace(UNSAFE_IN_JSON, escapeUnit)}\n`;
 }
 
 function textLine(message: string, fields: LogFields): string {
-  let text = message.replace(UNSAFE_IN_TEXT, escapeInText);
-  for (const [name, value] of Object.entries(fields)) {
+  let text = isPlain(message) ? message : message.replace(UNSAFE_IN_TEXT, escapeInText);
+  for (const name in fields) {
+    const value = fields[name];
     if (value === undefined) continue;
     text += ` ${name}=${typeof value === "number" ? value : textValue(value)}`;
   }
@@ -136,6 +137,12 @@ function textValue(value: string): string {
   return JSON.stringify(value).replace(UNSAFE_IN_JSON, escapeUnit);
 }
 
+/** Printable ASCII alone, as nearly every line is: nothing to escape. */
+function isPlain(text: string): boolean {
+  return PLAIN.test(text);
+}
+
+const PLAIN = /^[\x20-\x7e]*$/;
 const PLAIN_WORD = /^[\x21\x23-\x3c\x3e-\x7e]+$/; // printable ASCII but blank, " and =
 
 /** What JSON leaves as it is, but a terminal or a viewer of logs may not: DEL, C1, line ends, directions of text. */

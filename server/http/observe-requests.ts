@@ -39,7 +39,8 @@ interface RequestFigures {
 
 export class RequestObserver {
   private readonly log: Pick<StderrLog, "isOn" | "gather">;
-  private readonly figures = new Map<string, RequestFigures>();
+  /** By method, then by route. */
+  private readonly figures = new Map<string, Map<string, RequestFigures>>();
   private readonly errorCounts = new Map<ErrorCode, number>();
 
   constructor(log: Pick<StderrLog, "isOn" | "gather">) {
@@ -59,7 +60,8 @@ export class RequestObserver {
   };
 
   addFigures(metrics: MetricsRegistry): void {
-    const all = (): RequestFigures[] => [...this.figures.values()];
+    const all = (): RequestFigures[] =>
+      [...this.figures.values()].flatMap((routes) => [...routes.values()]);
     metrics.counter("cairn_http_requests_total", "HTTP requests that were answered.", () =>
       all().flatMap(({ method, route, statuses }) =>
         [...statuses].map(([status, value]) => ({
@@ -82,20 +84,22 @@ export class RequestObserver {
   }
 
   private count(method: string, route: string, status: number, durationMs: number): void {
-    const name = METHODS.has(method) ? method : "other";
-    const key = `${name} ${route}`;
-    let figures = this.figures.get(key);
-    if (figures === undefined) {
-      figures = {
-        method: name,
-        route,
-        seconds: new Histogram(SECONDS_BOUNDS),
-        statuses: new Map(),
-      };
-      this.figures.set(key, figures);
-    }
+    const figures = this.figuresOf(METHODS.has(method) ? method : "other", route);
     figures.seconds.observe(durationMs / 1_000);
     figures.statuses.set(status, (figures.statuses.get(status) ?? 0) + 1);
+  }
+
+  private figuresOf(method: string, route: string): RequestFigures {
+    let routes = this.figures.get(method);
+    if (routes === undefined) {
+      routes = new Map();
+      this.figures.set(method, routes);
+    }
+    const known = routes.get(route);
+    if (known !== undefined) return known;
+    const made = { method, route, seconds: new Histogram(SECONDS_BOUNDS), statuses: new Map() };
+    routes.set(route, made);
+    return made;
   }
 
   private async countError(response: Response): Promise<void> {
