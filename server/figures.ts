@@ -111,7 +111,7 @@ function addCacheAndIndex(metrics: MetricsRegistry, store: EventStore): void {
   metrics.gauge("cairn_cache_bytes", "Blocks of the log in memory.", () => figures().cacheBytes);
   metrics.gauge(
     "cairn_cache_limit_bytes",
-    "How much of it there may be: --cache-bytes.",
+    "How much of it there may be: --cache.",
     () => figures().cacheBytesMax,
   );
   metrics.counter("cairn_cache_hits_total", "Records that were found in memory.", () =>
@@ -130,7 +130,7 @@ function addCacheAndIndex(metrics: MetricsRegistry, store: EventStore): void {
   });
   metrics.gauge(
     "cairn_index_memory_limit_bytes",
-    "How much of it there may be: --index-memory-bytes.",
+    "How much of it there may be: --index-memory.",
     () => figures().indexMemoryBytesMax,
   );
   metrics.gauge("cairn_index_runs", "Runs of the index on the disk.", () => figures().runCount);

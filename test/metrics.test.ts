@@ -43,7 +43,9 @@ describe("a running server", () => {
   let client: RespClient;
 
   beforeAll(async () => {
-    cairn = await startCairn({ args: ["--partitions", "8"] });
+    cairn = await startCairn({
+      args: ["--partitions", "8", "--index-memory=128MiB", "--cache=64MiB"],
+    });
     client = await RespClient.connect3(cairn.respPort);
   });
   afterAll(async () => {
@@ -64,6 +66,11 @@ describe("a running server", () => {
     expect(scrape.get("cairn_last_position")).toBe(-1);
     expect(scrape.get("cairn_partitions")).toBe(8);
     expect(scrape.get("cairn_segments")).toBe(1);
+    expect(scrape.get("cairn_index_runs")).toBe(0);
+    expect(scrape.get("cairn_index_failing")).toBe(0);
+    expect(scrape.get('cairn_index_memory_bytes{part="memtables"}')).toBeGreaterThan(0);
+    expect(scrape.get("cairn_index_memory_limit_bytes")).toBe(128 * 1024 * 1024);
+    expect(scrape.get("cairn_cache_limit_bytes")).toBe(64 * 1024 * 1024);
     expect(scrape.get("cairn_read_only")).toBe(0);
     expect(scrape.get("cairn_disk_free_bytes")).toBeGreaterThan(0);
     expect(scrape.get('cairn_connections{door="resp"}')).toBe(1);
