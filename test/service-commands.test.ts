@@ -409,7 +409,7 @@ describe("COMMAND", () => {
     expect(all).toEqual(expect.arrayContaining(commands.map(({ name }) => name.toLowerCase())));
     expect(all).toContain("client|setname");
     expect(new Set(all).size).toBe(all.length);
-    expect(list(" FILTERBY PATTERN ES*")).toEqual(["escan", "esver"]);
+    expect(list(" FILTERBY PATTERN DB*")).toEqual(["dbsize"]);
     expect(list(" filterby pattern command|l*")).toEqual(["command|list"]);
     expect(list(" FILTERBY PATTERN nosuch")).toEqual([]);
     expect(list(" FILTERBY ACLCAT write")).toEqual(["eappend", "emappend"]);

@@ -6,7 +6,7 @@
  * command's arguments, which no command here has: streams are no keys of a cluster. So it answers as Redis
  * does for its own commands without keys.
  *
- *     COMMAND LIST FILTERBY PATTERN es*    → escan esver
+ *     COMMAND LIST FILTERBY PATTERN db*    → dbsize
  */
 import { StoreError, tooLarge } from "../errors.ts";
 import { PATTERN_BYTES_MAX } from "../limits.ts";

@@ -19,6 +19,7 @@ export function categoriesOf(command: Command): string[] {
   if (command.flags.includes("write")) categories.push("@write");
   if (command.flags.includes("readonly")) categories.push("@read");
   if (command.flags.includes("admin")) categories.push("@admin", "@dangerous");
-  if (command.kind === "connection") categories.push("@connection");
+  if (command.flags.includes("pubsub")) categories.push("@pubsub");
+  else if (command.kind === "connection") categories.push("@connection");
   return categories;
 }
