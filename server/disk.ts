@@ -214,6 +214,24 @@ export function descriptorLimit(): number {
   return DESCRIPTORS_GUESSED;
 }
 
+/** Files and sockets that the process has open; null where the system does not tell. */
+export function openDescriptorCount(): number | null {
+  try {
+    return fs.readdirSync("/proc/self/fd").length - 1; // without the one that reads the folder
+  } catch {
+    return null; // not Linux
+  }
+}
+
+/** What the system tells in a file of its own (`/proc/…`), read in a thread; null where there is none. */
+export async function readSystemText(path: string): Promise<string | null> {
+  try {
+    return await fs.promises.readFile(path, "latin1");
+  } catch {
+    return null;
+  }
+}
+
 /** macOS gives a process this many unless told otherwise. */
 const DESCRIPTORS_GUESSED = 256;
 

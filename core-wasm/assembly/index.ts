@@ -26,7 +26,7 @@ import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
   fillLength, flightFrames, flightHead, flightLength, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom, syncedOffset,
 } from "./batch";
-import { cacheBytes as bytesInCache, cacheFlight, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
+import { cacheBytes as bytesInCache, cacheFlight, cacheHits, cacheInit, cacheLoaded, cacheMisses, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
 import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
@@ -164,6 +164,8 @@ export function getMissedSize(): u32 { return <u32>missedSize; }
 export function getMissedPtr(): usize { return missedPtr; }
 export function getWantedOffset(): f64 { return <f64>wantedOffset; }
 export function cacheBytes(): f64 { return <f64>bytesInCache(); }
+export function getCacheHits(): f64 { return <f64>cacheHits; }
+export function getCacheMisses(): f64 { return <f64>cacheMisses; }
 export function getScanAt(): f64 { return <f64>scanAt; }
 export function getScanEnd(): f64 { return <f64>scanEnd; }
 export function getScanStop(): f64 { return <f64>scanStop; }

@@ -139,6 +139,8 @@ export interface CoreExports {
   getWantedOffset(): number;
   cacheLoaded(size: number): void;
   cacheBytes(): number;
+  getCacheHits(): number;
+  getCacheMisses(): number;
 
   readonly APPEND_REPLY_MAX: WebAssembly.Global;
   appendReply(out: number, isResp3: boolean, withPosition: boolean): number;

@@ -13,6 +13,11 @@ import {
   HTTP_REQUEST_TIMEOUT_SECONDS,
   KiB,
 } from "../limits.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
+import type { Tell } from "../stderr-log.ts";
+import { headAsGet } from "./head.ts";
+import { metricsHandler } from "./metrics.ts";
+import type { RequestObserver } from "./observe-requests.ts";
 import { problem, problemOfError } from "./problem.ts";
 
 /** Whether the store takes writes, and where it does not, why. */
@@ -23,13 +28,19 @@ export interface Readiness {
 
 export interface HttpParts {
   readonly ready: () => Readiness;
-  /** Takes one line for the server's log. */
-  readonly log: (line: string) => void;
+  /** Takes one event for the server's log. */
+  readonly log: Tell;
+  /** What watches requests, and what `/metrics` tells: a door without them has neither. */
+  readonly observer?: RequestObserver;
+  readonly metrics?: MetricsRegistry;
 }
 
 export interface HttpDoor {
   /** `HOST:PORT` with the real port. */
   readonly address: string;
+  readonly port: number;
+  /** Requests that are being answered now, feeds included. */
+  pendingRequests(): number;
   /** Takes no new connections; resolves when what is under way is answered. */
   stop(): Promise<void>;
 }
@@ -43,8 +54,11 @@ export function serveHttp(
   parts: HttpParts,
 ): HttpDoor {
   const server = listen(settings.http, createApp(settings, parts));
+  const port = server.port ?? settings.http.port;
   return {
-    address: formatAddress({ host: settings.http.host, port: server.port ?? settings.http.port }),
+    address: formatAddress({ host: settings.http.host, port }),
+    port,
+    pendingRequests: () => server.pendingRequests,
     stop: () => stopInOrder(server),
   };
 }
@@ -58,7 +72,7 @@ function listen(address: Address, app: Hono): Bun.Server<undefined> {
       maxRequestBodySize: BODY_BYTES_CUT,
       development: false,
       reusePort: false, // without it, and without development, Bun would share the port with another server
-      fetch: (request) => app.fetch(request),
+      fetch: (request) => app.fetch(headAsGet(request)),
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -86,9 +100,10 @@ const STOP_POLL_MS = 5;
 /** The routes without a socket, for tests and for `serveHttp`. */
 export function createApp(
   settings: { readonly http: Address; readonly allowedHosts: readonly string[] },
-  { ready, log }: HttpParts,
+  { ready, log, observer, metrics }: HttpParts,
 ): Hono {
   const app = new Hono();
+  if (observer !== undefined) app.use(observer.middleware);
   app.use(checkHost(isLoopback(settings.http.host), settings.allowedHosts));
 
   route(app, "/healthz", (context) => context.json({ status: "ok" }, 200, NOT_STORED));
@@ -98,11 +113,16 @@ export function createApp(
     return problem(503, "READONLY", reason ?? "the store takes no writes");
   });
 
+  if (metrics !== undefined) route(app, "/metrics", metricsHandler(metrics));
+
   app.notFound((context) => problem(404, "NOTFOUND", `there is nothing at ${context.req.path}`));
   app.onError((error, context) => {
     if (error instanceof StoreError) return problemOfError(error);
     const id = crypto.randomUUID();
-    log(`error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`);
+    log(
+      `error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`,
+      "error",
+    );
     return problem(500, "INTERNAL", `internal error ${id}`);
   });
   return app;
@@ -111,7 +131,11 @@ export function createApp(
 const NOT_STORED = { "Cache-Control": "no-store" };
 
 /** A path that is read alone: GET and HEAD (which Hono answers as GET, without the body), all else is 405. */
-function route(app: Hono, path: string, handler: (context: Context) => Response): void {
+function route(
+  app: Hono,
+  path: string,
+  handler: (context: Context) => Response | Promise<Response>,
+): void {
   app.get(path, handler);
   app.all(path, (context) =>
     problem(405, "INVALIDARG", `${context.req.method} is not allowed at ${path}; use GET`, {

@@ -9,6 +9,7 @@ import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import type { Disk } from "../disk.ts";
 import { OpenError } from "../errors.ts";
+import type { Tell } from "../stderr-log.ts";
 import type { IndexMemory } from "./index-memory.ts";
 import { chooseMerge } from "./merge-policy.ts";
 import { runName } from "./run-file.ts";
@@ -43,7 +44,7 @@ export interface RunIndexOptions {
   /** Reads bytes of the log at an offset; returns how many there were. */
   readonly readLog: (offset: number, target: Uint8Array) => number;
   /** Takes one line for whoever runs the server. */
-  readonly log: (line: string) => void;
+  readonly log: Tell;
 }
 
 export class RunIndex {
@@ -92,7 +93,10 @@ export class RunIndex {
       if (!(error instanceof Error) || !("code" in error)) throw error;
       this.failure = error.message;
       this.failedAt = performance.now();
-      this.options.log(`index: a run cannot be made, and stays in memory: ${error.message}`);
+      this.options.log(
+        `index: a run cannot be made, and stays in memory: ${error.message}`,
+        "error",
+      );
       this.boundMemtables(false);
     }
   }
@@ -303,7 +307,8 @@ export class RunIndex {
     if (kind === "build") this.isBuilding = false;
     else this.isMerging = false;
     if (this.isClosed) return;
-    if (this.failure === null) this.options.log(`index: a run cannot be made: ${error.message}`);
+    if (this.failure === null)
+      this.options.log(`index: a run cannot be made: ${error.message}`, "error");
     this.failure = error.message;
     this.failedAt = performance.now();
     this.changed();

@@ -11,6 +11,7 @@ import { type Core, PAGE_BYTES, type PageSource } from "../core/core.ts";
 import { type Disk, type DiskFile, readFully } from "../disk.ts";
 import { OpenError, StoreError } from "../errors.ts";
 import { RUNS_MAX } from "../limits.ts";
+import type { Tell } from "../stderr-log.ts";
 import { decodeRunHeader, parseRunName, RUN_NEW_SUFFIX, type RunHeader } from "./run-file.ts";
 
 /** Which filters a run keeps in memory; core-wasm/assembly/runs.ts names the same bits. */
@@ -53,7 +54,7 @@ export interface RunSetOptions {
   /** Reads bytes of the log at an offset; returns how many there were. */
   readonly readLog: (offset: number, target: Uint8Array) => number;
   /** Takes one line for whoever runs the server. */
-  readonly log: (line: string) => void;
+  readonly log: Tell;
 }
 
 export class RunSet implements PageSource {
@@ -105,7 +106,7 @@ export class RunSet implements PageSource {
     for (const name of unused) {
       const covers = parseRunName(name);
       if (covers !== null && covers.to > end && !isUnfit) {
-        this.options.log(`index: ${folder}/${name} is not used: no run leads up to it`);
+        this.options.log(`index: ${folder}/${name} is not used: no run leads up to it`, "warn");
       }
       if (unfit === "remove") disk.remove(`${folder}/${name}`);
     }
@@ -127,7 +128,7 @@ export class RunSet implements PageSource {
     } catch (error) {
       if (!(error instanceof Error) || error.name === "CoreTrap") throw error;
       if (unfit === "refuse") throw new OpenError(`${folder}/${name}: ${error.message}`);
-      log(`index: ${folder}/${name} is made again from the log: ${error.message}`);
+      log(`index: ${folder}/${name} is made again from the log: ${error.message}`, "warn");
       return null;
     }
   }
@@ -277,7 +278,7 @@ export class RunSet implements PageSource {
     try {
       count = readFully(file, target, page * PAGE_BYTES);
     } catch (error) {
-      this.options.log(`a read failed: ${(error as Error).message}`);
+      this.options.log(`a read failed: ${(error as Error).message}`, "error");
       throw this.damage(name, page);
     }
     if (count < target.length) throw this.damage(name, page);
@@ -303,12 +304,12 @@ export class RunSet implements PageSource {
     const place = `${path} at offset ${page * PAGE_BYTES}`;
     if (unfit === "remove" && !this.damaged.has(name)) {
       this.damaged.add(name);
-      log(`index: ${place} is damaged: the next start makes it again from the log`);
+      log(`index: ${place} is damaged: the next start makes it again from the log`, "error");
       try {
         disk.remove(path);
         disk.syncFolder(folder);
       } catch (error) {
-        log(`index: ${path} cannot be removed: ${(error as Error).message}`);
+        log(`index: ${path} cannot be removed: ${(error as Error).message}`, "error");
       }
     }
     return new StoreError(

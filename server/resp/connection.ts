@@ -14,7 +14,7 @@ import { findCommand } from "../commands/registry.ts";
 import type { Session, SessionLink } from "../commands/session.ts";
 import { unknownCommand } from "../commands/unknown-command.ts";
 import { MemoryRefused } from "../core/core.ts";
-import { StoreError } from "../errors.ts";
+import { type ErrorCode, StoreError } from "../errors.ts";
 import { KiB, UNSENT_BYTES_MAX, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX } from "../limits.ts";
 import { FAULT, MORE, RequestDecoder } from "./decoder.ts";
 import type { RespDoor } from "./door.ts";
@@ -53,6 +53,8 @@ export class Connection implements SessionLink, Staging {
   private underway: Underway | null = null;
   private unsent: Uint8Array[] = [];
   private unsentTotal = 0;
+  /** How often the socket took bytes that had waited. */
+  drainCount = 0;
   private countedBytes = 0;
   private isPaused = false;
   private hasPeerEnded = false;
@@ -136,7 +138,7 @@ export class Connection implements SessionLink, Staging {
     const held = this.heldBatch > 0 ? this.door.heldFor(this.heldBatch) : null;
     const start = this.openReply(held);
     reply.error(fault.code, fault.text);
-    this.door.server.errorReplies++;
+    this.door.server.countError(fault.code);
     this.closeReply(held, start, HeldKind.order);
     if (!fault.closes) return true;
     this.session.closing = true;
@@ -243,7 +245,7 @@ export class Connection implements SessionLink, Staging {
     if (held !== null) this.heldBatch = batch;
     const start = this.openReply(held);
     door.reply.error(refusal.code, refusal.message);
-    door.server.errorReplies++;
+    door.server.countError(refusal.code);
     const depends = command?.kind === "append" && batch > 0;
     this.closeReply(held, start, depends ? HeldKind.refusal : HeldKind.order);
   }
@@ -254,8 +256,16 @@ export class Connection implements SessionLink, Staging {
     if (error instanceof MemoryRefused) return new StoreError("READONLY", error.message);
     if (command?.kind !== "connection") this.door.crash(error);
     const id = crypto.randomUUID();
-    this.door.log(`error ${id}: ${command?.name}: ${(error as Error).stack ?? String(error)}`);
+    this.door.log(
+      `error ${id}: ${command?.name}: ${(error as Error).stack ?? String(error)}`,
+      "error",
+    );
     return new StoreError("INTERNAL", `internal error ${id}`);
+  }
+
+  /** Counts an error that this connection is told when a batch failed. */
+  countError(code: ErrorCode): void {
+    this.door.server.countError(code);
   }
 
   /** Points the reply writer to where this connection's next reply belongs; returns where that begins. */
@@ -384,6 +394,7 @@ export class Connection implements SessionLink, Staging {
 
   /** The socket takes bytes again. */
   drained(): void {
+    this.drainCount++;
     while (this.unsent.length > 0) {
       const bytes = this.unsent[0] as Uint8Array;
       const sent = Math.max(0, this.socket.write(bytes));

@@ -30,6 +30,9 @@ import {
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
 import { NoRoom, type Outcome, type Room } from "../log/log.ts";
+import type { Histogram } from "../metrics/histogram.ts";
+import type { Tell } from "../stderr-log.ts";
+import { AppendMeter } from "./append-meter.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
@@ -61,7 +64,7 @@ export interface StoreOptions {
   readonly clock: () => number;
   readonly random: (target: Uint8Array) => void;
   /** Takes one line for whoever runs the server. */
-  readonly log: (line: string) => void;
+  readonly log: Tell;
   /** Where syncs run; "measured" unless a test fixes it. */
   readonly syncPlace?: SyncPlace;
   /** False: the owner calls `flush` and `markIdle` itself, as a simulation does. */
@@ -109,6 +112,8 @@ export class EventStore extends EventReader {
   clientsQueued = 0;
   /** Long reads of both doors, a slice at a time. */
   readonly slices = new SliceQueue();
+  /** What appends cost and carried. */
+  readonly meter = new AppendMeter();
   /** Whether the last append repeated an earlier one, whose answer it has. */
   wasRepeated = false;
 
@@ -241,6 +246,7 @@ export class EventStore extends EventReader {
       switch (status) {
         case DONE:
           this.isMarked = false;
+          this.meter.appended();
           this.answerBatch = this.fillingBatch;
           this.scheduleCommit();
           return true;
@@ -376,7 +382,7 @@ export class EventStore extends EventReader {
       if (this.noRoomReason !== null) this.options.log("the disk has room again: appends go on");
       this.noRoomReason = null;
     } else if (result instanceof NoRoom) {
-      if (this.noRoomReason === null) this.options.log(`read-only: ${result.message}`);
+      if (this.noRoomReason === null) this.options.log(`read-only: ${result.message}`, "error");
       this.noRoomReason = result.message;
       this.roomRefusedAt = this.options.clock();
     } else {
@@ -395,6 +401,7 @@ export class EventStore extends EventReader {
       return;
     }
     exports.batchSeal();
+    this.meter.sealed();
     this.recentClients = Math.max(this.clientsQueued, this.recentClients - 1);
     this.clientsQueued = 0;
     this.flightBatch = this.fillingBatch++;
@@ -413,6 +420,7 @@ export class EventStore extends EventReader {
     let seen = 0;
     let turns = 0;
     const endTurn = (): void => {
+      this.meter.turnEnded();
       if (
         this.clientsQueued > seen &&
         this.clientsQueued < this.clientCount &&
@@ -442,7 +450,10 @@ export class EventStore extends EventReader {
     }
     if (this.fenceReason !== null) return; // fenced meanwhile, and answered
     const { exports } = this.core;
+    const position = exports.getDurablePosition();
+    const bytes = exports.getFlightLength();
     exports.batchSettle();
+    this.meter.settled(exports.getDurablePosition() - position, bytes);
     if (this.durability === "fsync") exports.batchSynced();
     else this.scheduleSync();
     this.visibleStreams = this.sealedStreams;
@@ -490,7 +501,7 @@ export class EventStore extends EventReader {
   private fence(error: Error): void {
     if (this.fenceReason !== null) return;
     this.fenceReason = `the log failed (${error.message}); restart the server to recover`;
-    this.options.log(`read-only: ${this.fenceReason}`);
+    this.options.log(`read-only: ${this.fenceReason}`, "error");
     const flight = this.flightBatch;
     this.wantedBytes = 0;
     // Each batch counts as settled before its callbacks run, and not earlier: they ask.
@@ -601,7 +612,10 @@ export class EventStore extends EventReader {
       this.log.sync();
       this.log.end();
     } catch (error) {
-      this.options.log(`the orderly end of the log was not noted: ${(error as Error).message}`);
+      this.options.log(
+        `the orderly end of the log was not noted: ${(error as Error).message}`,
+        "error",
+      );
     }
   }
 
@@ -667,6 +681,20 @@ export class EventStore extends EventReader {
 
   segmentCount(): number {
     return this.log.segmentCount();
+  }
+
+  /** Bytes that the disk has left for the store; null where it does not say. */
+  freeBytes(): number | null {
+    try {
+      return this.options.disk.freeBytes(this.options.folder);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Times of the log's syncs. */
+  get syncSeconds(): Histogram {
+    return this.log.syncSeconds;
   }
 
   private loadBlock(): void {

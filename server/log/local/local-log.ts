@@ -9,6 +9,7 @@
 import { assert } from "../../assert.ts";
 import type { Core } from "../../core/core.ts";
 import { DIRECT_BLOCK_BYTES, type Disk, type DiskFile, writeFully, zeroFill } from "../../disk.ts";
+import { Histogram, SECONDS_BOUNDS } from "../../metrics/histogram.ts";
 import { type Log, NoRoom, type Room } from "../log.ts";
 import { writeEndFile } from "./end-file.ts";
 import { NextSegment } from "./next-segment.ts";
@@ -49,6 +50,8 @@ export interface LocalLogOptions {
 export class LocalLog implements Log {
   /** Moving average of the time that a batch's write and sync take, milliseconds. */
   averageSyncMs = 0;
+  /** What it took to make something durable: a batch's write and sync, or what `sync` was called for. */
+  readonly syncSeconds = new Histogram(SECONDS_BOUNDS);
   private readonly options: LocalLogOptions;
   private readonly next: NextSegment;
   private readonly reader: SegmentReader;
@@ -117,7 +120,9 @@ export class LocalLog implements Log {
   }
 
   sync(): void {
+    const startedAt = performance.now();
     this.writer.sync();
+    this.syncSeconds.observe((performance.now() - startedAt) / 1_000);
   }
 
   end(): void {
@@ -293,6 +298,7 @@ export class LocalLog implements Log {
 
   private written(startedAt: number): void {
     const elapsedMs = performance.now() - startedAt;
+    if (this.options.syncBatches) this.syncSeconds.observe(elapsedMs / 1_000);
     // A slice beside the log says nothing about the disk by itself.
     if (!this.next.isBusy && !this.options.isDiskShared()) {
       this.averageSyncMs += (elapsedMs - this.averageSyncMs) * AVERAGE_WEIGHT;
