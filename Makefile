@@ -26,13 +26,14 @@ COMPILE_FLAGS := --compile --minify --no-compile-autoload-bunfig --no-compile-au
 TEST ?=
 ARGS ?=
 SEEDS ?= 2000
+EVENTS ?= 1_000_000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test build core check bench fuzz clean
+.PHONY: help run test build core check bench bench-growth fuzz clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: dist/cairn ## build what is missing and start the server on ./data (ARGS="--strict": more flags)
 	@echo "Append one event from another terminal, and read it back:"
@@ -56,6 +57,9 @@ check: $(INSTALLED) dist/core.wasm ## format, lint, types, compiler warnings, de
 
 bench: dist/cairn ## measure, beside Redis where it is installed, and write the table into bench/README.md
 	@$(BUN) bench/main.ts $(ARGS)
+
+bench-growth: dist/cairn ## fill one store and measure on the way: EVENTS=100_000_000 (40 GB)
+	@EVENTS=$(EVENTS) $(BUN) bench/growth.ts
 
 fuzz: dist/core.wasm ## crash a simulated disk under random work: SEEDS=20000 for a long run
 	@FUZZ=1 SEEDS=$(SEEDS) $(VITEST) test/recovery-rule.test.ts

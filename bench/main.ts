@@ -8,17 +8,16 @@
  */
 import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { appendWorkload } from "./append.ts";
 import { FOOTPRINT_SIZE, footprintWorkload } from "./footprint.ts";
 import { getWorkload } from "./get.ts";
 import { latencyWorkload } from "./latency.ts";
+import { describeMachine } from "./machine.ts";
 import { type Bench, findCairn, Missing, messageOf } from "./peers.ts";
 import { pingWorkload } from "./ping.ts";
 import { killAll, run } from "./process.ts";
-import { SEED } from "./requests.ts";
 import { scanWorkload } from "./scan.ts";
 import { type Row, renderTable, replaceBetweenMarkers } from "./table.ts";
 import { transactionWorkload } from "./transaction.ts";
@@ -69,9 +68,10 @@ await mkdir(join(ROOT, "dist"), { recursive: true });
 const folder = await mkdtemp(join(ROOT, "dist", "bench-"));
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
-    killAll();
-    rmSync(folder, { recursive: true, force: true });
-    process.exit(EXIT_INTERRUPTED);
+    void killAll().then(() => {
+      rmSync(folder, { recursive: true, force: true });
+      process.exit(EXIT_INTERRUPTED);
+    });
   });
 }
 try {
@@ -109,29 +109,18 @@ async function main(bench: Bench): Promise<void> {
   if (!isComplete) process.exitCode = 1;
   if (names.length < Object.keys(WORKLOADS).length || isQuick || !isComplete) return;
   const page = await Bun.file(PAGE).text();
-  await Bun.write(PAGE, replaceBetweenMarkers(page, `\n${machine}\n\n${table}\n`));
+  await Bun.write(PAGE, replaceBetweenMarkers(page, "bench", `\n${machine}\n\n${table}\n`));
 }
 
 /** When, where and what: the lines above the table. */
 async function describe(bench: Bench): Promise<string> {
-  const commit = await run([
-    "git",
-    "-C",
-    ROOT,
-    "describe",
-    "--always",
-    "--dirty",
-    "--exclude=*",
-  ]).catch(() => "none");
   const redis =
     bench.redisServer === null
       ? "no redis-server"
       : `Redis ${/v=(\S+)/.exec(await run([bench.redisServer, "--version"]))?.[1]}`;
   const client = bench.redisBenchmark === null ? "no redis-benchmark" : "redis-benchmark";
-  const cpu = cpus();
   return [
-    `- Date: ${new Date().toISOString().slice(0, 10)}; commit: ${commit.trim()}; seed: ${SEED}`,
-    `- Machine: ${cpu[0]?.model ?? "unknown"}, ${cpu.length} cores, ${process.platform} ${release()}`,
+    await describeMachine(),
     `- Beside it: ${redis}, ${client}, Bun ${Bun.version}`,
     `- ${bench.seconds} s a measurement, ${bench.rounds} in turn, the median of each`,
   ].join("\n");

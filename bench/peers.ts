@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Server, startServer } from "./process.ts";
+import { type Server, type ServerBounds, startServer } from "./process.ts";
 import { member, RespClient } from "./resp.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -51,12 +51,16 @@ export function findCairn(): readonly string[] | null {
 }
 
 /** Starts Cairn with its defaults, on free ports, with its data in `folder`. */
-export async function startCairn(bench: Bench, folder: string): Promise<Peer | Missing> {
+export async function startCairn(
+  bench: Pick<Bench, "cairnCommand">,
+  folder: string,
+  bounds?: ServerBounds,
+): Promise<Peer | Missing> {
   if (bench.cairnCommand === null) return new Missing("not built");
   const command = [...bench.cairnCommand, "serve", "--data", folder];
   command.push("--resp", "127.0.0.1:0", "--http", "127.0.0.1:0");
   try {
-    const server = await startServer(command, CAIRN_READY);
+    const server = await startServer(command, CAIRN_READY, bounds);
     const port = Number(CAIRN_READY.exec(server.readyLine)?.[1]);
     return { ...server, name: "Cairn", port };
   } catch (error) {

@@ -6,18 +6,23 @@ import type { Subprocess } from "bun";
 
 /** Seconds a tool that runs to its end may take. Above: killed, and the measurement fails. */
 const RUN_SECONDS_MAX = 120;
-/** Seconds from a server's start to its ready line. Above: killed, and the server counts as missing. */
-const READY_SECONDS_MAX = 60;
-/** Seconds from SIGTERM to a server's end. Above: SIGKILL. */
-const STOP_SECONDS_MAX = 20;
-/** Lines of a server's output kept to say why it did not start. */
+/** How long a server may take; the two where a large store can need longer are given by who starts it. */
+export interface ServerBounds {
+  /** Seconds from its start to its ready line. Above: killed, and the server counts as missing. */
+  readonly readySeconds: number;
+  /** Seconds from SIGTERM to its end. Above: SIGKILL. */
+  readonly stopSeconds: number;
+}
+const SERVER_BOUNDS: ServerBounds = { readySeconds: 60, stopSeconds: 20 };
+/** Last lines of a server's output kept, to say why it did not start, or ended. */
 const LINES_KEPT = 20;
 
 const running = new Set<Subprocess>();
 
-/** Kills whatever this process still runs; for when it is told to stop itself. */
-export function killAll(): void {
+/** Kills whatever this process still runs, for when it is told to stop itself; resolves when all have ended. */
+export async function killAll(): Promise<void> {
   for (const child of running) child.kill("SIGKILL");
+  await Promise.all([...running].map((child) => child.exited));
 }
 
 function spawn(command: readonly string[]): Subprocess<"ignore", "pipe", "pipe"> {
@@ -51,12 +56,20 @@ export interface Server {
   readonly readyLine: string;
   /** From the spawn to that line, milliseconds. */
   readonly readyMs: number;
-  /** SIGTERM, and SIGKILL where that is not enough. */
-  stop(): Promise<void>;
+  /** The last line that it wrote. */
+  lastLine(): string;
+  /** SIGTERM, and SIGKILL where that is not enough; resolves with the exit code when all output was read. */
+  stop(): Promise<number>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
 }
 
 /** Starts a server and waits for a line, on either output, that matches `ready`. */
-export async function startServer(command: readonly string[], ready: RegExp): Promise<Server> {
+export async function startServer(
+  command: readonly string[],
+  ready: RegExp,
+  bounds = SERVER_BOUNDS,
+): Promise<Server> {
   const startNs = Bun.nanoseconds();
   const child = spawn(command);
   const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -73,22 +86,37 @@ export async function startServer(command: readonly string[], ready: RegExp): Pr
   );
   const timer = setTimeout(() => {
     child.kill("SIGKILL");
-    reject(new Error(`not ready after ${READY_SECONDS_MAX} s`));
-  }, READY_SECONDS_MAX * 1e3);
+    reject(new Error(`not ready after ${bounds.readySeconds} s`));
+  }, bounds.readySeconds * 1e3);
   try {
     const readyLine = await promise;
     const readyMs = (Bun.nanoseconds() - startNs) / 1e6;
-    return { pid: child.pid, readyLine, readyMs, stop: () => stop(child) };
+    return {
+      pid: child.pid,
+      readyLine,
+      readyMs,
+      lastLine: () => lines.at(-1) ?? "",
+      async stop() {
+        const code = await stop(child, bounds.stopSeconds);
+        await drained;
+        return code;
+      },
+      async kill() {
+        child.kill("SIGKILL");
+        await child.exited;
+      },
+    };
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function stop(child: Subprocess): Promise<void> {
+async function stop(child: Subprocess, seconds: number): Promise<number> {
   child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_SECONDS_MAX * 1e3);
-  await child.exited;
+  const timer = setTimeout(() => child.kill("SIGKILL"), seconds * 1e3);
+  const code = await child.exited;
   clearTimeout(timer);
+  return code;
 }
 
 async function readLines(

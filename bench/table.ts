@@ -63,19 +63,29 @@ export function renderTable(rows: readonly Row[]): string {
   return lines.join("\n");
 }
 
-/** Puts `content` between the page's markers; a page without them is an error. */
-export function replaceBetweenMarkers(page: string, content: string): string {
-  const begin = page.indexOf(MARKER_BEGIN);
-  const end = page.indexOf(MARKER_END);
-  if (begin < 0 || end < begin) throw new Error(`no ${MARKER_BEGIN} … ${MARKER_END}`);
-  return `${page.slice(0, begin + MARKER_BEGIN.length)}\n${content}\n${page.slice(end)}`;
+/** Puts `content` between the page's markers of this name; a page without them is an error. */
+export function replaceBetweenMarkers(page: string, name: string, content: string): string {
+  const beginMarker = `<!-- ${name}:begin -->`;
+  const endMarker = `<!-- ${name}:end -->`;
+  const begin = page.indexOf(beginMarker);
+  const end = page.indexOf(endMarker);
+  if (begin < 0 || end < begin) throw new Error(`no ${beginMarker} … ${endMarker}`);
+  return `${page.slice(0, begin + beginMarker.length)}\n${content}\n${page.slice(end)}`;
 }
-
-const MARKER_BEGIN = "<!-- bench:begin -->";
-const MARKER_END = "<!-- bench:end -->";
 
 function renderCell(cell: Cell | null): string {
   if (cell === null) return "–";
-  if (cell instanceof Missing) return cell.reason.replaceAll("|", "\\|").replaceAll("\n", " ");
-  return cell >= 1000 ? Math.round(cell).toLocaleString("en-US") : cell.toFixed(cell < 10 ? 2 : 1);
+  return cell instanceof Missing ? renderReason(cell) : renderNumber(cell);
+}
+
+/** Why there is no number, as a cell of a Markdown table. */
+export function renderReason(missing: Missing): string {
+  return missing.reason.replaceAll("|", "\\|").replaceAll("\n", " ");
+}
+
+/** A number with three digits or more, and thousands apart. */
+export function renderNumber(value: number): string {
+  return value >= 1000
+    ? Math.round(value).toLocaleString("en-US")
+    : value.toFixed(value < 10 ? 2 : 1);
 }

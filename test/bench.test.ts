@@ -291,9 +291,9 @@ describe("the table", () => {
 
   test("replaces what stands between the page's markers, and only that", () => {
     const page = "a\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nb\n";
-    const replaced = replaceBetweenMarkers(page, "new");
+    const replaced = replaceBetweenMarkers(page, "bench", "new");
     expect(replaced).toBe("a\n<!-- bench:begin -->\nnew\n<!-- bench:end -->\nb\n");
-    expect(() => replaceBetweenMarkers("no markers", "new")).toThrow("bench:begin");
+    expect(() => replaceBetweenMarkers("no markers", "bench", "new")).toThrow("bench:begin");
   });
 
   test("holds medians", () => {

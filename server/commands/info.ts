@@ -6,7 +6,7 @@
  *
  *     INFO cairn    → # Cairn … store_id:… position:1000 …
  */
-import { KiB } from "../limits.ts";
+import { KiB, MEMTABLES_MAX } from "../limits.ts";
 import type { Command, Context } from "./command.ts";
 
 /** The Redis whose answers these commands give: clients choose by it what they may send. */
@@ -178,6 +178,7 @@ function cairnFigures({ store }: Context): Figure[] {
     ["index_memory_bytes", figures.memtableBytes + figures.filterBytes + figures.pageBytes],
     ["index_memory_limit_bytes", figures.indexMemoryBytesMax],
     ["index_memtables", figures.memtableCount],
+    ["index_memtables_limit", MEMTABLES_MAX],
     ["index_memtable_bytes", figures.memtableBytes],
     ["index_filter_bytes", figures.filterBytes],
     ["index_page_bytes", figures.pageBytes],
