@@ -374,6 +374,11 @@ export class RunIndex {
 
   // ── figures, the end ────────────────────────────────────────────────────────────────────────────
 
+  /** Whether runs are being written. */
+  get isBusy(): boolean {
+    return this.isBuilding || this.isMerging;
+  }
+
   get runCount(): number {
     return this.set.runs.length;
   }

@@ -29,7 +29,7 @@ import {
   INDEX_MEMORY_BYTES_DEFAULT,
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
-import { NoRoom, type Outcome } from "../log/log.ts";
+import { NoRoom, type Outcome, type Room } from "../log/log.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
 import { type AppendResult, readAppendResult } from "./append-result.ts";
 import { BlockLoader } from "./block-loader.ts";
@@ -125,6 +125,8 @@ export class EventStore extends EventReader {
   private recentClients = 0;
   /** Bytes for which a new segment is needed; appends wait for it in order. */
   private wantedBytes = 0;
+  /** A new segment is being made in a thread: nothing is written meanwhile. */
+  private isExtending = false;
   private fenceReason: string | null = null;
   private noRoomReason: string | null = null;
   private roomRefusedAt = 0;
@@ -178,6 +180,7 @@ export class EventStore extends EventReader {
         segmentBytes: options.segmentBytes,
         syncBatches: options.durability === "fsync",
         syncPlace: options.syncPlace ?? "measured",
+        isDiskShared: () => opened.index.isBusy,
         failed: (error) => fence(error),
       },
       recovered,
@@ -317,43 +320,67 @@ export class EventStore extends EventReader {
       this.scheduleCommit(); // the batch is full
       return false;
     }
-    if (this.pendingBatch() === 0) {
-      this.extendLog(bytes);
-      return true;
-    }
+    if (this.pendingBatch() === 0) return this.extendLog(bytes);
     this.wantedBytes = bytes;
     this.scheduleCommit();
     return false;
   }
 
-  /** Opens a new segment; nothing waits to be written. Throws READONLY where the disk has no room. */
-  private extendLog(bytes: number): void {
+  /**
+   * Opens a new segment; nothing waits to be written. False: it will be there in a later turn, and appends wait for it.
+   * Throws READONLY where the disk has no room.
+   */
+  private extendLog(bytes: number): boolean {
     const { exports } = this.core;
     const now = this.options.clock();
     const sinceRefusalMs = now - this.roomRefusedAt; // negative where the clock was set back
     if (this.noRoomReason !== null && sinceRefusalMs >= 0 && sinceRefusalMs < ROOM_RETRY_MS) {
       throw readOnly(this.noRoomReason);
     }
+    this.isExtending = true;
+    let isTurnOver = false;
+    const extended = (result: Room | Error): void => {
+      this.isExtending = false;
+      this.wantedBytes = 0;
+      this.takeRoom(result);
+      if (!isTurnOver) return;
+      this.releaseWaiters();
+      this.finishStop();
+    };
     try {
       this.syncWritten();
-      const room = this.log.extend(
+      this.log.extend(
         exports.getLogOffset(),
         exports.getNextPosition(),
         exports.getPreviousCrc() >>> 0,
         bytes,
+        extended,
       );
-      this.log.enter(room);
+    } catch (error) {
+      extended(error as Error);
+    }
+    isTurnOver = true;
+    if (this.isExtending) {
+      this.wantedBytes = Math.max(1, bytes);
+      return false;
+    }
+    const reason = this.fenceReason ?? this.noRoomReason;
+    if (reason !== null) throw readOnly(reason);
+    return true;
+  }
+
+  /** Goes on in a new segment, or notes why there is none. */
+  private takeRoom(result: Room | Error): void {
+    if (!(result instanceof Error)) {
+      this.log.enter(result);
       if (this.noRoomReason !== null) this.options.log("the disk has room again: appends go on");
       this.noRoomReason = null;
-    } catch (error) {
-      if (!(error instanceof NoRoom)) {
-        this.fence(error as Error);
-        throw readOnly(this.fenceReason as unknown as string);
-      }
-      if (this.noRoomReason === null) this.options.log(`read-only: ${error.message}`);
-      this.noRoomReason = error.message;
-      this.roomRefusedAt = now;
-      throw readOnly(error.message);
+    } else if (result instanceof NoRoom) {
+      if (this.noRoomReason === null) this.options.log(`read-only: ${result.message}`);
+      this.noRoomReason = result.message;
+      this.roomRefusedAt = this.options.clock();
+    } else {
+      this.fence(result);
     }
   }
 
@@ -431,6 +458,7 @@ export class EventStore extends EventReader {
 
   /** Opens the segment that appends wait for, and lets them go on. */
   private settleRoom(): void {
+    if (this.isExtending) return;
     if (this.wantedBytes > 0 && this.pendingBatch() === 0 && this.fenceReason === null) {
       const bytes = this.wantedBytes;
       this.wantedBytes = 0;
@@ -501,6 +529,10 @@ export class EventStore extends EventReader {
   markIdle(): void {
     const { exports } = this.core;
     if (this.isMarked || this.fenceReason !== null || this.pendingBatch() > 0) return;
+    if (this.isExtending) {
+      this.scheduleMark();
+      return;
+    }
     try {
       this.syncWritten();
     } catch (error) {
@@ -534,7 +566,7 @@ export class EventStore extends EventReader {
   }
 
   private finishStop(): void {
-    if (!this.isStopping || this.stopped === null) return;
+    if (!this.isStopping || this.stopped === null || this.isExtending) return;
     if (this.fenceReason === null && this.pendingBatch() > 0) {
       this.flush();
       return;
