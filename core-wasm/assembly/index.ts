@@ -20,11 +20,11 @@ import {
 import { streamCount as countStreams } from "./lookup";
 import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit } from "./pages";
 import {
-  runAt, runBytes as bytesOfRun, runCount, runRecordedAt, runResume, runsEnd as endOfRuns, runsInit,
+  runAt, runBytes as bytesOfRun, runCount, runEndOffset, runRecordedAt, runResume, runsEnd as endOfRuns, runsInit,
 } from "./runs";
 import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
-  fillLength, flightFrames, flightHead, flightLength, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
+  fillLength, flightFrames, flightHead, flightLength, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom, syncedOffset,
 } from "./batch";
 import { cacheBytes as bytesInCache, cacheFlight, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
 import {
@@ -61,7 +61,8 @@ export { scanFiltered, scanRun };
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
-export { runClose, runLoad, runOpen, runReadPages, runsReplace } from "./runs";
+export { sealFull } from "./sequencer";
+export { runClose, runLoad, runOpen, runPreload, runReadPages, runsFitPages, runsReplace } from "./runs";
 export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
   buildTimes,
@@ -150,6 +151,7 @@ export function getFlightLength(): u32 { return <u32>flightLength; }
 export function getLogOffset(): f64 { return <f64>logOffset; }
 export function getPreviousCrc(): u32 { return previousCrc; }
 export function getDurableOffset(): f64 { return <f64>durableOffset; }
+export function getSyncedOffset(): f64 { return <f64>syncedOffset; }
 export function getDurablePosition(): f64 { return <f64>durablePosition; }
 export function getNextPosition(): f64 { return <f64>nextPosition; }
 export function getLastRecordedAt(): f64 { return <f64>lastRecordedAt; }
@@ -240,7 +242,9 @@ export function runsBytes(): f64 {
 export function resumeIndex(): void {
   for (let i: u32 = 0; i < runCount; i++) runResume(runAt(i));
   memtablesBegin(endOfRuns());
-  if (runCount > 0) replayResume(runRecordedAt(runAt(runCount - 1)));
+  if (runCount == 0) return;
+  const last = runAt(runCount - 1);
+  replayResume(runRecordedAt(last), runEndOffset(last));
 }
 
 // ── replay ────────────────────────────────────────────────────────────────────────────────────────

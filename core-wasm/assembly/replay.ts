@@ -65,9 +65,13 @@ export function replayCompare(): void {
   digestClear();
 }
 
-/** Begins behind what the runs cover: events before it are checked, but known. */
-export function replayResume(recordedAt: u64): void {
+/**
+ * Begins behind what the runs cover: events before it are checked, but known. A run is made of synced frames alone, so
+ * its end is a claim like a durable mark: a log that is damaged before it has lost synced data.
+ */
+export function replayResume(recordedAt: u64, endOffset: u64): void {
   replayRecordedAt = recordedAt;
+  replayClaim = endOffset;
 }
 
 /** Takes the whole frames that follow one another from `ptr` on, which is at `replayOffset`. */

@@ -57,16 +57,21 @@ export function sequencerInit(): void {
   scratchTable = allocateReserved(EVENTS_MAX * 2 * sizeof<u32>());
 }
 
+/** Seals the active memtable where it is full; false where there is no other. */
+export function sealFull(): bool {
+  if (!memtableIsFull()) return true;
+  if (memtableCount == MEMTABLES_MAX) return false;
+  memtableSeal(previousEnd, previousCrc, previousSpan, lastRecordedAt);
+  return true;
+}
+
 /**
  * Appends the `count` events of the request table as one transaction, at `nowMs` by the server's clock. With
  * `hasKey` all have `requestKey`; else each stream keeps its own, or gets its default.
  */
 export function append(count: u32, hasKey: bool, nowMs: u64): i32 {
   assert(count > 0 && count <= EVENTS_MAX);
-  if (memtableIsFull()) {
-    if (memtableCount == MEMTABLES_MAX) return INDEX_BEHIND;
-    memtableSeal(previousEnd, previousCrc, previousSpan, lastRecordedAt);
-  }
+  if (!sealFull()) return INDEX_BEHIND;
   const repeat = checkEventIds(count);
   if (repeat != DONE) return repeat;
   const check = count == 1 ? checkEvent(0, hasKey) : checkEvents(count, hasKey);

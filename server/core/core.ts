@@ -61,6 +61,7 @@ export interface CoreExports {
   getLogOffset(): number;
   getPreviousCrc(): number;
   getDurableOffset(): number;
+  getSyncedOffset(): number;
   getDurablePosition(): number;
   getNextPosition(): number;
 
@@ -167,6 +168,7 @@ export interface CoreExports {
   memtableStreamsTo(from: number, count: number, out: number): void;
   memtableSequences(): number;
   memtableSequencesTo(out: number): void;
+  sealFull(): number;
   memtableDrop(): void;
   memtableBytes(): number;
   timesTo(from: number, to: number, out: number): void;
@@ -174,6 +176,8 @@ export interface CoreExports {
   runOpen(header: number, handle: number, wants: number): number;
   runLoad(run: number): number;
   runClose(run: number): void;
+  runsFitPages(): number;
+  runPreload(run: number, from: number, count: number): number;
   runReadPages(run: number, page: number, count: number, out: number): void;
   runsReplace(index: number, count: number, run: number): void;
   getRunCount(): number;

@@ -18,6 +18,8 @@ import { type RunBuild, RunWork } from "./run-work.ts";
 
 /** Rows of a memtable that are copied in one turn. */
 const ROWS_PER_TURN = 8_192;
+/** Pages that are read ahead in one turn. */
+const PAGES_PER_TURN = 32;
 /** A run that could not be made is tried again after this. */
 const RETRY_MS = 1_000;
 /** No bound of a memtable: core memory is one. */
@@ -123,8 +125,14 @@ export class RunIndex {
     }
   }
 
-  /** Tells what a start had to make, where it is more than the rows of some memtables. */
-  tellMade(): void {
+  /** From now on no run is made of what a start reads: memtables grow meanwhile. */
+  stopMaking(): void {
+    if (this.options.unfit === "remove") this.boundMemtables(false);
+  }
+
+  /** The log is read, and all of it is synced. Tells what had to be made. */
+  endStart(): void {
+    if (this.options.unfit === "remove" && this.failure === null) this.boundMemtables(true);
     if (this.madeEvents === 0) return;
     const seconds = (performance.now() - this.openedAt) / 1_000;
     const rate = Math.round(this.madeEvents / Math.max(seconds, 0.001));
@@ -182,6 +190,8 @@ export class RunIndex {
     this.maker = maker;
     this.later = later;
     this.changed = changed;
+    for (const run of this.set.runs) this.preload(run, 0);
+    this.options.core.exports.sealFull(); // what a start read may be more than a memtable
     this.advance();
   }
 
@@ -190,7 +200,13 @@ export class RunIndex {
     return this.failure;
   }
 
-  /** Begins what there is to do: a run of the oldest memtable once it is durable, and a merge. */
+  /** Whether the oldest full memtable waits for a sync of the log: no run may know what the log can still lose. */
+  get awaitsSync(): boolean {
+    const { exports } = this.options.core;
+    return exports.getMemtableCount() > 1 && exports.memtableOffset() > exports.getSyncedOffset();
+  }
+
+  /** Begins what there is to do: a run of the oldest memtable once it is synced, and a merge. */
   advance(): void {
     if (this.maker === null || this.isClosed) return;
     if (this.failure !== null && performance.now() - this.failedAt < RETRY_MS) return;
@@ -198,7 +214,7 @@ export class RunIndex {
     if (
       !this.isBuilding &&
       exports.getMemtableCount() > 1 &&
-      exports.memtableTo() <= exports.getDurablePosition()
+      exports.memtableOffset() <= exports.getSyncedOffset()
     ) {
       this.startBuild(this.maker);
     }
@@ -264,6 +280,7 @@ export class RunIndex {
         return;
       }
       use(run);
+      this.preload(run, 0);
       if (kind === "build") this.isBuilding = false;
       else this.isMerging = false;
       if (this.failure !== null) this.options.log("index: runs are made again");
@@ -272,6 +289,14 @@ export class RunIndex {
       this.changed();
     };
     load();
+  }
+
+  /** Reads ahead, some pages a turn, what appends look at in a run. */
+  private preload(run: OpenRun, from: number): void {
+    this.later(() => {
+      if (this.isClosed || !this.set.preload(run, from, PAGES_PER_TURN)) return;
+      this.preload(run, from + PAGES_PER_TURN);
+    });
   }
 
   private fail(kind: "build" | "merge", error: Error): void {

@@ -205,6 +205,18 @@ export class RunSet implements PageSource {
     for (const replaced of this.runs.splice(index, count, run)) this.closeFile(replaced.handle);
   }
 
+  /** Reads ahead pages of a run that is used, from one on; false where there are no more, or they are too many. */
+  preload(run: OpenRun, from: number, count: number): boolean {
+    const { exports } = this.options.core;
+    if (!this.runs.includes(run) || exports.runsFitPages() === 0) return false;
+    try {
+      return exports.runPreload(run.address, from, count) !== 0;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return false; // whoever needs the page is told
+    }
+  }
+
   /** Closes a run that is not used. */
   abandon(run: OpenRun): void {
     this.options.core.exports.runClose(run.address);

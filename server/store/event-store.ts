@@ -449,7 +449,8 @@ export class EventStore extends EventReader {
     const batch = this.flightBatch;
     this.flightBatch = 0;
     this.notify(batch, "durable");
-    this.index.advance();
+    this.advanceIndex();
+    if (this.fenceReason !== null) return;
     this.settleRoom();
     if (exports.getFillLength() > 0) this.scheduleCommit();
     else this.scheduleMark();
@@ -506,6 +507,17 @@ export class EventStore extends EventReader {
     this.log.sync();
     this.core.exports.batchSynced();
     this.isUnsynced = false;
+  }
+
+  /** Lets the index go on; with durability "os" it gets the sync that it waits for. */
+  private advanceIndex(): void {
+    try {
+      if (this.index.awaitsSync) this.syncWritten();
+    } catch (error) {
+      this.fence(error as Error);
+      return;
+    }
+    this.index.advance();
   }
 
   private scheduleSync(): void {

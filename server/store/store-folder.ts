@@ -161,10 +161,11 @@ function recoverLog(
       readOnly,
       runEnd: check,
       full: () => index.makeAtStart(),
+      lastSegment: () => index.stopMaking(),
       log,
     });
     if (check !== null) index.finishCheck();
-    index.tellMade();
+    index.endStart();
     return { logFolder, recovered, index };
   } catch (error) {
     index.close();

@@ -67,8 +67,10 @@ export interface RecoveryOptions {
   readonly readOnly: boolean;
   /** Reads all of the log, what index runs cover too, and is called where each of them ends; null: reads the rest. */
   readonly runEnd: (() => void) | null;
-  /** The memtables are full: makes index runs of those that are sealed. */
+  /** The memtables are full: makes index runs of those that are sealed, of segments that are synced. */
   readonly full: () => void;
+  /** The last segment is read next, of which nobody knows yet what is synced: no run may be made of it. */
+  readonly lastSegment: () => void;
   readonly log: (line: string) => void;
 }
 
@@ -98,13 +100,14 @@ export function recover(options: RecoveryOptions): RecoveredLog {
       header.previousCrc,
       header.firstPosition,
     );
+    const next = segments[index + 1];
+    if (next === undefined) options.lastSegment();
     const file = options.disk.open(segment.path, "read");
     try {
       replaySegment(options, file, segment, progress);
     } finally {
       file.close();
     }
-    const next = segments[index + 1];
     if (next !== undefined) checkSealed(core, segment, next);
   });
   const last = segments[segments.length - 1] as SegmentFile;
