@@ -193,7 +193,7 @@ function judgeFlip(image: Image, path: string): { log: readonly string[]; refuse
     expect(text).toContain(`${path} at offset`);
     expect(log.join("\n")).toContain(path);
   }
-  expect([...indexFiles(disk).keys()].includes(nameOf(path))).toBe(refused.length === 0);
+  if (refused.length > 0) expect([...indexFiles(disk).keys()]).not.toContain(nameOf(path));
   if (refused.length > 0) {
     disk.kill();
     const second = openRunStore(disk, MEMTABLE_EVENTS);

@@ -215,7 +215,9 @@ describe("over the wire", () => {
 test("a start that makes the index again tells how far it is, and what it made", async () => {
   const disk = new SimulatedDisk({ random: new Random(SEED) });
   const store = openRunStore(disk, 1_000_000);
-  for (let i = 0; i < 60; i++) await append(store, [{ stream: "user-1", name: "Changed" }]);
+  const payload = new Uint8Array(500);
+  for (let i = 0; i < 60; i++)
+    await append(store, [{ stream: "user-1", name: "Changed", payload }]);
   disk.kill();
   let nowMs = 0;
   vi.spyOn(performance, "now").mockImplementation(() => (nowMs += 400));

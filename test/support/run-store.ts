@@ -12,12 +12,14 @@ import type { Random } from "./random.ts";
 import { asMaps, FrameReader, plain } from "./resp-client.ts";
 import type { SimulatedDisk } from "./simulated-disk.ts";
 import { append, eventById, type NewEvent, readAll, streamVersion } from "./store-driver.ts";
-import { FOLDER, SEGMENT_BYTES, same } from "./store-world.ts";
+import { FOLDER, same } from "./store-world.ts";
 
 export const INDEX_FOLDER = `${FOLDER}/index`;
 const PARTITIONS = 4;
 const STREAMS = 12;
 const CACHE_BYTES = 256 * KiB;
+/** Smaller than a server takes, so that a few dozen events fill one: of the last one a start makes no runs. */
+const SEGMENT_BYTES = 8 * KiB;
 
 /** Opens a store of few events a memtable as a new run of the process; `log` gets its lines. */
 export function openRunStore(
