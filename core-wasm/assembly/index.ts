@@ -14,7 +14,7 @@ import {
 } from "./sequencer";
 import {
   memtableAt, memtableBytes as bytesInMemtables, memtableCopyRows, memtableCopyStreams, memtableCount, memtableCrc, memtableDrop, memtableEnd,
-  memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesBegin, memtablesInit,
+  memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesAreFull, memtablesBegin, memtablesInit,
   memtablesLimit, partitionOf,
 } from "./memtable";
 import { streamCount as countStreams } from "./lookup";
@@ -210,6 +210,7 @@ export function frameLengthAt(ptr: usize, offset: f64): u32 { return <u32>frameH
 
 /** A memtable is full with this many bytes or events. */
 export function limitMemtables(bytes: u32, rows: u32): void { memtablesLimit(bytes, rows); }
+export function indexIsBehind(): bool { return memtablesAreFull(); }
 export function getMemtableCount(): u32 { return memtableCount; }
 /** The oldest memtable: what becomes a run. */
 export function memtableFrom(): f64 { return <f64>memtableFirst(memtableAt(0)); }

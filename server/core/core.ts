@@ -158,6 +158,8 @@ export interface CoreExports {
   frameLengthAt(address: number, offset: number): number;
   limitMemtables(bytes: number, rows: number): void;
   getMemtableCount(): number;
+  /** Not 0 where all memtables are full: appends wait until a run is written. */
+  indexIsBehind(): number;
   memtableFrom(): number;
   memtableTo(): number;
   memtableOffset(): number;

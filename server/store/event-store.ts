@@ -210,8 +210,11 @@ export class EventStore extends EventReader {
   /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
   private startIndex(folder: string): void {
     const { disk, schedules } = this.options;
+    // Later, since it may come from within an append, whose transaction those who wait would write over.
     const changed = (): void => {
-      if (this.pendingBatch() === 0) this.releaseWaiters();
+      queueMicrotask(() => {
+        if (this.pendingBatch() === 0) this.releaseWaiters();
+      });
     };
     if (disk === systemDisk && schedules !== false) {
       const later = (work: () => void): void => this.slices.add(work);
@@ -258,10 +261,9 @@ export class EventStore extends EventReader {
           this.loadBlock();
           break;
         case INDEX_BEHIND:
-          if (this.index.failureReason !== null) {
-            this.index.advance();
-            throw readOnly(`the index cannot be written: ${this.index.failureReason}`);
-          }
+          this.index.advance();
+          if (core.exports.indexIsBehind() === 0) break;
+          if (this.index.buildFailure !== null) throw readOnly(this.indexFailure());
           if (this.pendingBatch() > 0) this.scheduleCommit();
           return false;
         case NO_ROOM:
@@ -643,7 +645,19 @@ export class EventStore extends EventReader {
         if (!(error instanceof StoreError)) throw error;
       }
     }
-    return this.fenceReason ?? this.noRoomReason;
+    return this.fenceReason ?? this.noRoomReason ?? this.indexBehindReason();
+  }
+
+  /** Why appends are refused for want of index runs, or null; tries once more to make them. */
+  private indexBehindReason(): string | null {
+    if (this.index.buildFailure === null) return null;
+    this.advanceIndex();
+    const isBehind = this.core.exports.indexIsBehind() !== 0;
+    return this.index.buildFailure !== null && isBehind ? this.indexFailure() : null;
+  }
+
+  private indexFailure(): string {
+    return `the index cannot be written: ${this.index.buildFailure}`;
   }
 
   memoryBytes(): number {

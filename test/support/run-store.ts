@@ -12,12 +12,14 @@ import type { Random } from "./random.ts";
 import { asMaps, FrameReader, plain } from "./resp-client.ts";
 import type { SimulatedDisk } from "./simulated-disk.ts";
 import { append, eventById, type NewEvent, readAll, streamVersion } from "./store-driver.ts";
-import { FOLDER, SEGMENT_BYTES, same } from "./store-world.ts";
+import { FOLDER, same } from "./store-world.ts";
 
 export const INDEX_FOLDER = `${FOLDER}/index`;
-export const PARTITIONS = 4;
+const PARTITIONS = 4;
 const STREAMS = 12;
 const CACHE_BYTES = 256 * KiB;
+/** Smaller than a server takes, so that a few dozen events fill one: of the last one a start makes no runs. */
+const SEGMENT_BYTES = 8 * KiB;
 
 /** Opens a store of few events a memtable as a new run of the process; `log` gets its lines. */
 export function openRunStore(
@@ -76,7 +78,7 @@ export function expectNoStray(disk: SimulatedDisk): void {
 }
 
 /** An answer that was refused with CORRUPT. */
-export class Refused {
+class Refused {
   readonly text: string;
 
   constructor(text: string) {
@@ -168,8 +170,8 @@ function positionsOf(events: readonly StoredEvent[], isReverse: boolean): number
 type Source = { readonly stream: string } | { readonly partition: number };
 
 /** Positions of a whole range's events, as a reply has them. */
-export function scanPositions(store: EventStore, source: Source, isReverse: boolean): number[] {
-  const area = new OutputArea(store.core, 64 * KiB);
+function scanPositions(store: EventStore, source: Source, isReverse: boolean): number[] {
+  const area = areaOf(store);
   const range = { from: 0, to: Infinity, count: Infinity, isReverse };
   if ("partition" in source) {
     store.openPartitionScan(source.partition, range);
@@ -185,7 +187,7 @@ export function scanPositions(store: EventStore, source: Source, isReverse: bool
 }
 
 function streamIds(store: EventStore): Plain[] {
-  const area = new OutputArea(store.core, 64 * KiB);
+  const area = areaOf(store);
   const found: Plain[] = [];
   let cursor = 0;
   do {
@@ -198,6 +200,16 @@ function streamIds(store: EventStore): Plain[] {
     cursor = step.cursor;
   } while (cursor !== 0);
   return found;
+}
+
+const areas = new WeakMap<EventStore, OutputArea>();
+
+/** An empty area for a store's replies. */
+function areaOf(store: EventStore): OutputArea {
+  const area = areas.get(store) ?? new OutputArea(store.core, 64 * KiB);
+  areas.set(store, area);
+  area.clear();
+  return area;
 }
 
 function frames(area: OutputArea): Plain[] {
