@@ -28,6 +28,7 @@ export function serverFigures(parts: Parts): MetricsRegistry {
   addAppends(metrics, parts.store);
   addStore(metrics, parts.store);
   addCacheAndIndex(metrics, parts.store);
+  addSubscriptions(metrics, parts);
   addDoors(metrics, parts);
   parts.requests.addFigures(metrics);
   metrics.counter(
@@ -149,6 +150,38 @@ function addCacheAndIndex(metrics: MetricsRegistry, store: EventStore): void {
     "cairn_index_failing",
     "1 while no run can be made, so that the index grows in memory; the log says why.",
     () => (figures().failureReason === null ? 0 : 1),
+  );
+}
+
+function addSubscriptions(metrics: MetricsRegistry, { store, server }: Parts): void {
+  const { subscriptions } = store;
+  metrics.gauge("cairn_subscriptions", "Who follows the store, by both doors.", () => {
+    const behind = subscriptions.behindCount;
+    return [
+      { labels: { state: "live" }, value: subscriptions.count - behind },
+      { labels: { state: "behind" }, value: behind },
+    ];
+  });
+  metrics.gauge(
+    "cairn_subscription_lag_events",
+    "Events that the subscription furthest behind has yet to examine.",
+    () => subscriptions.lagEvents,
+  );
+  metrics.gauge(
+    "cairn_subscriptions_waiting_for_ack",
+    "Subscriptions whose window is used up: an EACK lets them go on.",
+    () => {
+      let count = 0;
+      for (const session of server.sessions.all()) {
+        count += session.subscriptions?.ackWaitingCount ?? 0;
+      }
+      return count;
+    },
+  );
+  metrics.gauge(
+    "cairn_blocked_reads",
+    "Reads with BLOCK that wait for an event.",
+    () => subscriptions.waitingCount,
   );
 }
 

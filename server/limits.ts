@@ -42,6 +42,8 @@ export const INLINE_BYTES_MAX = 64 * KiB;
 export const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
 /** One argument before authentication. Above: protocol error, the connection closes. */
 export const UNAUTHENTICATED_ARGUMENT_BYTES_MAX = 16 * KiB;
+/** Arrays and objects inside one another in JSON. Above: TOOLARGE; stored data is given as a string. */
+export const JSON_DEPTH_MAX = 1_024;
 /** HTTP request body. Above: 413. */
 export const HTTP_BODY_BYTES_MAX = 16 * MiB;
 /** Seconds for an HTTP request's header, for the whole request. Above: closed. */
@@ -58,6 +60,25 @@ export const FILTER_NAMES_MAX = 256;
 export const SLICE_MS = 1;
 /** Events that one filtered scan looks at. Above: it answers what it has, with has_more and next. */
 export const SCAN_EXAMINED_MAX = 1_000_000;
+
+// ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
+
+/** Messages of one subscription that no EACK has covered, unless WINDOW says another number. At it: it waits. */
+export const WINDOW_DEFAULT = 1_000;
+/** Subscriptions of one connection, its channels and patterns of SUBSCRIBE included. Above: TOOLARGE. */
+export const SUBSCRIPTIONS_MAX = 1_024;
+/** Streams, patterns or names in MAP of one subscription, each. Above: TOOLARGE. */
+export const SUBSCRIPTION_ARGUMENTS_MAX = 16_384;
+/** Bytes of events that a subscriber is given at a time. Above: the next ones come when others had their turn. */
+export const PUSH_BYTES = 128 * KiB;
+/** Pushes that a socket has not taken. Above: the log is not read for its subscribers until it has. */
+export const PUSH_UNSENT_BYTES = 64 * KiB;
+/** Places of events that a live subscriber may wait with. Above: they are dropped, and it reads the log again. */
+export const PENDING_EVENTS_MAX = 256;
+/** A subscriber that asked for progress hears of it after so many events that did not match. */
+export const PROGRESS_EVENTS = 10_000;
+/** And at the latest after this, milliseconds. */
+export const PROGRESS_MS = 15_000;
 
 // ── replies and connections ───────────────────────────────────────────────────────────────────────
 

@@ -9,7 +9,7 @@ import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pythonMissing, runPython } from "./support/python.ts";
 import { RespClient } from "./support/resp-client.ts";
-import { type Cairn, startCairn } from "./support/server.ts";
+import { type Cairn, startCairn, until } from "./support/server.ts";
 
 const EVENT_FIELD_COUNT = 11;
 
@@ -91,12 +91,76 @@ describe.each([2, 3] as const)("npm redis, RESP%i", (protocol) => {
   });
 });
 
+/** What came on a channel, by pattern or not: each event's stream and payload. */
+class Feed {
+  readonly events: string[] = [];
+
+  take(message: string, channel: string): void {
+    const event = JSON.parse(message) as Record<string, unknown>;
+    expect(event.stream_id).toBe(channel);
+    this.events.push(`${channel} ${event.payload}`);
+  }
+
+  async has(...events: string[]): Promise<void> {
+    await until(() => this.events.length >= events.length, "the events came");
+    expect(this.events).toEqual(events);
+  }
+}
+
+async function appendFor(feed: string): Promise<void> {
+  for (const [stream, payload] of [
+    [`${feed}-1`, "a"],
+    [`not-${feed}`, "b"],
+    [`${feed}-2`, "ü"],
+  ]) {
+    await observer.value("EAPPEND", stream ?? "", "A", "PAYLOAD", payload ?? "");
+  }
+}
+
+describe("a live feed", () => {
+  test.each([2, 3] as const)("of npm redis, RESP%i: pSubscribe and subscribe", async (protocol) => {
+    const name = `feed-node-${protocol}`;
+    const client = createClient({ url: `redis://127.0.0.1:${cairn.respPort}`, RESP: protocol });
+    client.on("error", () => {});
+    await client.connect();
+    try {
+      const byPattern = new Feed();
+      const byName = new Feed();
+      await client.pSubscribe(`${name}-*`, (message, channel) => byPattern.take(message, channel));
+      await client.subscribe(`${name}-2`, (message, channel) => byName.take(message, channel));
+      await appendFor(name);
+      await byPattern.has(`${name}-1 a`, `${name}-2 ü`);
+      await byName.has(`${name}-2 ü`);
+      await client.pUnsubscribe(`${name}-*`);
+      await client.unsubscribe(`${name}-2`);
+      expect(String(await client.ping())).toBe("PONG"); // it may be bytes after a subscription
+    } finally {
+      client.destroy();
+    }
+  });
+
+  test("of ioredis: psubscribe", async () => {
+    const client = new Redis(cairn.respPort, "127.0.0.1");
+    client.on("error", () => {});
+    try {
+      const feed = new Feed();
+      client.on("pmessage", (_pattern, channel, message) => feed.take(message, channel));
+      expect(await client.psubscribe("feed-io-*", "other-*")).toBe(2);
+      await appendFor("feed-io");
+      await feed.has("feed-io-1 a", "feed-io-2 ü");
+      expect(await client.punsubscribe("feed-io-*")).toBe(1);
+    } finally {
+      client.disconnect();
+    }
+  });
+});
+
 describe("ioredis with its default options", () => {
   test("connects, appends, reads, pipelines and quits", async () => {
     const client = new Redis(cairn.respPort, "127.0.0.1");
     client.on("error", () => {});
     try {
-      expect(await client.ping()).toBe("PONG");
+      expect(String(await client.ping())).toBe("PONG"); // it may be bytes after a subscription
       const appended = await client.call("EAPPEND", "ioredis", "A", "PAYLOAD", "a");
       expect(asObject(appended)).toMatchObject({ stream_version: 0 });
       const [event] = asObject(await client.call("ESCAN", "ioredis", "-", "+")).events as unknown[];

@@ -8,6 +8,7 @@
 import { v5 as uuidV5 } from "uuid";
 import { describe, expect, test } from "vitest";
 import { Core, OutputArea, UUID_BYTES } from "../server/core/core.ts";
+import { Encoding } from "../server/core/encoding.ts";
 import { StoreError } from "../server/errors.ts";
 import { CACHE_BYTES_DEFAULT, KiB, MiB } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";
@@ -342,7 +343,7 @@ function scan(
   store.core.memory.set(bytes, address);
   store.openStreamScan(address, bytes.length, 0, { from, to, count, isReverse: false });
   const area = new OutputArea(store.core, MiB);
-  store.writeScan(area, true, false);
+  store.writeScan(area, Encoding.resp3);
   const text = store.core.text(area.origin, area.length);
   area.clear();
   store.core.exports.release(area.origin, MiB);

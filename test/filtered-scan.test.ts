@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { v5 as uuidV5 } from "uuid";
 import { beforeAll, expect, test } from "vitest";
 import { OutputArea } from "../server/core/core.ts";
+import { Encoding } from "../server/core/encoding.ts";
 import { KiB, MiB } from "../server/limits.ts";
 import { globMatches } from "../server/resp/glob.ts";
 import { EventStore } from "../server/store/event-store.ts";
@@ -264,10 +265,7 @@ function openScan(query: Query): FilteredScan {
   filter.until = until ?? null;
   filter.asOf = asOf ?? null;
   const range: ScanRange = query;
-  return store.openFilteredScan(sourceOf(query.source), range, filter, {
-    isResp3: true,
-    withPosition: true,
-  });
+  return store.openFilteredScan(sourceOf(query.source), range, filter, Encoding.resp3WithPosition);
 }
 
 function sourceOf(source: Query["source"]): ScanSource {

@@ -12,7 +12,7 @@ import { StderrLog } from "../server/stderr-log.ts";
 import { type Figure, parseMetrics } from "./support/prometheus.ts";
 import { Random } from "./support/random.ts";
 import { RespClient } from "./support/resp-client.ts";
-import { type Cairn, startCairn } from "./support/server.ts";
+import { type Cairn, startCairn, until } from "./support/server.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
 
 /** All figures of a server, and each sample by its series. */
@@ -194,6 +194,43 @@ describe("a running server", () => {
     });
     expect(missed).toBeGreaterThanOrEqual(4);
     expect((await Scrape.of(cairn.httpPort)).get("cairn_cache_bytes")).toBeGreaterThan(64 * 1024);
+  });
+
+  test("subscriptions, how far they are behind, who waits for an EACK, and reads that wait", async () => {
+    const follower = await RespClient.connect3(cairn.respPort);
+    const blocked = await RespClient.connect3(cairn.respPort);
+    await follower.value("ESUB", "followed", "FROM", "LATEST", "WINDOW", "2");
+    await follower.value("ESUB", "other", "FROM", "LATEST", "WINDOW", "2");
+    const series = [
+      'cairn_subscriptions{state="live"}',
+      'cairn_subscriptions{state="behind"}',
+      "cairn_subscription_lag_events",
+      "cairn_subscriptions_waiting_for_ack",
+      "cairn_blocked_reads",
+    ];
+    const become = (...expected: number[]) =>
+      until(
+        async () => {
+          const scrape = await Scrape.of(cairn.httpPort);
+          return series.every((name, i) => scrape.get(name) === expected[i]);
+        },
+        `the figures are ${expected.join(", ")}`,
+      );
+    await become(2, 0, 0, 0, 0);
+    for (let n = 0; n < 2; n++) await client.map("EAPPEND", "followed", "A");
+    await become(2, 0, 0, 1, 0);
+    // What comes now waits for an EACK; what others append is behind it.
+    await client.map("EAPPEND", "followed", "A");
+    await client.map("EAPPEND", "elsewhere", "A");
+    await become(2, 0, 2, 1, 0);
+    const read = blocked.map("ESCAN", "none-yet", "0", "+", "BLOCK", "0");
+    await become(2, 0, 2, 1, 1);
+    expect(await client.value("INFO", "clients")).toContain("\r\nblocked_clients:1\r\n");
+    await client.map("EAPPEND", "none-yet", "A");
+    expect((await read).has_more).toBe(false);
+    follower.close();
+    blocked.close();
+    await become(0, 0, 0, 0, 0);
   });
 
   test("HTTP requests by route, method and status; a path makes no series", async () => {

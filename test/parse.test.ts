@@ -570,7 +570,7 @@ describe("ESCAN", () => {
 
   const range = "range value (-, +, or number)";
   const options =
-    "PARTITION_KEY, COUNT, REV, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input";
+    "PARTITION_KEY, COUNT, REV, BLOCK, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input";
   test.each([
     ["", "unexpected end of input: expected stream id"],
     ["s", `unexpected end of input: expected ${range}`],
@@ -722,7 +722,7 @@ describe("EPSCAN", () => {
     ["1 - -", "INVALIDARG end sequence cannot be '-'"],
     [
       "1 - + PARTITION_KEY k",
-      "INVALIDARG unexpected string: expected COUNT, REV, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input, got 'PARTITION_KEY' as argument 4",
+      "INVALIDARG unexpected string: expected COUNT, REV, BLOCK, WITHPOSITION, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input, got 'PARTITION_KEY' as argument 4",
     ],
   ])("%j is refused", (rest, text) => {
     expect(refusal(parseEpscan, `EPSCAN ${rest}`)).toBe(text);

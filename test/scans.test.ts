@@ -236,7 +236,7 @@ describe("six events in three streams", () => {
     ["ELOG + +", "start position cannot be '+'"],
     [
       "ELOG - + WITHPOSITION",
-      "unexpected string: expected COUNT, REV, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input, got 'WITHPOSITION' as argument 3",
+      "unexpected string: expected COUNT, REV, BLOCK, MATCH, NAME, KEY, PARTITIONS, SINCE, UNTIL, ASOF or end of input, got 'WITHPOSITION' as argument 3",
     ],
     ["ELOG - + REV REV", "REV already specified"],
     ["EPOS x", "wrong number of arguments for 'epos' command"],

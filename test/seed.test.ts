@@ -5,8 +5,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import type { Plain } from "./support/model.ts";
 import { pythonMissing, runPython } from "./support/python.ts";
-import { asMaps, type Frame, type PlainMap, RespClient } from "./support/resp-client.ts";
+import { asMaps, type Frame, type PlainMap, plain, RespClient } from "./support/resp-client.ts";
 import { startCairn } from "./support/server.ts";
 import { shellWords } from "./support/shell-words.ts";
 
@@ -294,6 +295,23 @@ test("Core Concepts: an event's fields come in the order and with the types of t
   ]);
 });
 
+test("Real-time Projections: ESUB user-* FROM LATEST follows streams that come later", async () => {
+  const client = await emptyStore();
+  await client.map("EAPPEND", "user-1", "UserRegistered", "PAYLOAD", '{"name":"Before"}');
+  const id = await client.value("ESUB", "user-*", "FROM", "LATEST");
+  expect(plain(await client.push(), "utf8")).toEqual(["subscribe", id, 1]);
+  await client.map("EAPPEND", "user-2", "UserRegistered", "PAYLOAD", '{"name":"Alice"}');
+  await client.map("EAPPEND", "order-1", "OrderCreated", "PAYLOAD", "{}");
+  await client.map("EAPPEND", "user-2", "ProfileUpdated", "PAYLOAD", '{"city":"Rome"}');
+  for (const [cursor, name] of ["UserRegistered", "ProfileUpdated"].entries()) {
+    const [kind, subscription, at, event] = plain(await client.push(), "utf8") as Plain[];
+    expect([kind, subscription, at]).toEqual(["message", id, cursor]);
+    expect(event).toMatchObject({ stream_id: "user-2", event_name: name, stream_version: cursor });
+  }
+  expect(await client.value("EACK", String(id), 1)).toBe("OK");
+  expect(client.pushCount).toBe(0);
+});
+
 /** A map's entries; its keys must be simple strings. */
 function entriesOf(frame: Frame): [string, Frame][] {
   if (frame.kind !== "%") throw new Error(`not a map, but ${frame.kind}`);
@@ -306,6 +324,7 @@ function entriesOf(frame: Frame): [string, Frame][] {
 describe(`the Python${pythonMissing === null ? "" : ` (skipped: ${pythonMissing})`}`, () => {
   test.skipIf(pythonMissing !== null).each([
     ["Building Projections", "projection.py"],
+    ["Real-time Projections", "live_projection.py"],
     ["Error Handling", "error_handling.py"],
     ["Saga Pattern", "saga.py"],
     ["CQRS", "cqrs.py"],

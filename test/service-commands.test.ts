@@ -152,8 +152,8 @@ describe("errors", () => {
     ],
     [
       "PUBLISH a b",
-      "INVALIDARG unknown command 'PUBLISH': events are appended with " +
-        "EAPPEND stream name [PAYLOAD data]",
+      "INVALIDARG nothing is published: append an event with EAPPEND stream name [PAYLOAD data], " +
+        "and its subscribers get it",
     ],
   ];
 
@@ -523,6 +523,7 @@ const STORE = {
   memoryBytes: () => 1_000_000,
   logBytes: () => 2_000_000,
   segmentCount: () => 1,
+  subscriptions: { count: 4, behindCount: 1, waitingCount: 2 },
   memoryFigures: () => ({ memtableBytes: 100, filterBytes: 20, pageBytes: 3, runCount: 7 }),
 };
 
@@ -541,6 +542,8 @@ class TestClient {
     killed: false,
     waitingBytes: 0,
     unsentBytes: 0,
+    takesPushes: true,
+    push: () => {},
     kill: () => {
       this.link.killed = true;
     },

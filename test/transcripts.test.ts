@@ -27,7 +27,7 @@ interface CompatRow {
 
 const compat = readFileSync(join(import.meta.dirname, "COMPAT.md"), "utf8");
 const compatRows: CompatRow[] = [
-  ...compat.matchAll(/^\| (\w+) \| `(.+?)` \| .+? \| `(.+?)` \| .+? \|$/gm),
+  ...compat.matchAll(/^\| ([\w-]+) \| `(.+?)` \| .+? \| `(.+?)` \| .+? \|$/gm),
 ].map(([, transcript = "", command = "", cairn = ""]) => ({ transcript, command, cairn }));
 
 function rowOf(transcript: string, step: Step): CompatRow | undefined {

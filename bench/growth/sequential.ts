@@ -7,6 +7,7 @@
  * so many events is read from its middle on. The time to open the store does not count.
  */
 import { OutputArea } from "../../server/core/core.ts";
+import { Encoding } from "../../server/core/encoding.ts";
 import { systemDisk } from "../../server/disk.ts";
 import { KiB, SEGMENT_BYTES_DEFAULT } from "../../server/limits.ts";
 import { EventStore } from "../../server/store/event-store.ts";
@@ -39,7 +40,7 @@ const startNs = Bun.nanoseconds();
 for (let from = start; from < start + count; ) {
   const to = Math.min(from + SCAN_EVENTS, start + count) - 1;
   store.openLogScan({ from, to, count: Number.POSITIVE_INFINITY, isReverse: false });
-  const { eventCount } = store.writeScan(area, true, true);
+  const { eventCount } = store.writeScan(area, Encoding.resp3WithPosition);
   if (eventCount === 0) throw new Error(`nothing was read at position ${from}`);
   from += eventCount;
   area.clear();

@@ -45,7 +45,7 @@ export let lastRecordedAt: u64 = 0;
 /** Frames of transactions must end at or below this log offset. */
 let roomEnd: u64 = 0;
 /** Position up to which the batch in flight reaches. */
-let flightPosition: u64 = 0;
+export let flightPosition: u64 = 0;
 let batchBytesMax: usize = 0;
 
 export function batchInit(bytesMax: usize): void {

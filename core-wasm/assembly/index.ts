@@ -24,22 +24,22 @@ import {
 } from "./runs";
 import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
-  fillLength, flightFrames, flightHead, flightLength, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom, syncedOffset,
+  fillLength, flightFrames, flightHead, flightLength, flightPosition, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom, syncedOffset,
 } from "./batch";
 import { cacheBytes as bytesInCache, cacheFlight, cacheHits, cacheInit, cacheLoaded, cacheMisses, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
 import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
 } from "./event";
-import {
-  APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax,
-} from "./resp";
+import { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax } from "./resp";
 import {
   asOfPosition, scanAt, scanEnd, scanExamined, scanFiltered, scanNeeded, scanRun, scanStop, scanTail, scanWritten, streamsExamined,
   streamsWritten,
 } from "./scan";
 import { frameHeadLength } from "./frame";
 import { globMatches as matches } from "./glob";
+import { pushExamined, pushNeeded, pushRows, pushTail } from "./push";
+import { collectedPosition, collectedTail, topicsCollect as collect } from "./topics";
 import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
 import { buildCover as coverBuild } from "./run-build";
 import { mergePage, mergeRun } from "./run-merge";
@@ -52,12 +52,17 @@ export { allocate, release };
 export { uuidParse, uuidV5, uuidWrite };
 export { batchSeal, batchSynced, cacheLoaded };
 export { fillHeadPtr, fillHeadSize };
-export { APPEND_REPLY_MAX, appendReply, eventReply, eventReplyMax, transactionReply, transactionReplyMax };
+export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
+export { eventWrite, eventWriteMax } from "./encoding";
+export { jsonValid } from "./json-read";
 export {
-  asOfOpen, asOfSearch, findEvent, partitionSequence, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream, scanTakeAll, scanTakeMatching,
-  showEvent, showFound, streamKeyOf, streamVersion, streamsCursor, streamsOpen, streamsRun,
+  asOfOpen, asOfSearch, findEvent, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
+  scanPositions, scanTakeAll, scanTakeMatching, showEvent, showFound, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor,
+  streamsOpen, streamsRun,
 } from "./scan";
 export { scanFiltered, scanRun };
+export { pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
+export { flightKeyIs, topicAdd, topicRemove } from "./topics";
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
@@ -150,6 +155,8 @@ export function getFlightHead(): u32 { return <u32>flightHead; }
 export function getFlightLength(): u32 { return <u32>flightLength; }
 export function getLogOffset(): f64 { return <f64>logOffset; }
 export function getPreviousCrc(): u32 { return previousCrc; }
+/** The position below which the batch in flight ends. */
+export function getFlightPosition(): f64 { return <f64>flightPosition; }
 export function getDurableOffset(): f64 { return <f64>durableOffset; }
 export function getSyncedOffset(): f64 { return <f64>syncedOffset; }
 export function getDurablePosition(): f64 { return <f64>durablePosition; }
@@ -202,6 +209,20 @@ export function viewFields(): usize {
   store<u32>(fields, <u32>viewMetadataSize, 84);
   return fields;
 }
+
+// ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
+
+export function topicsCollect(
+  from: f64, to: f64, out: usize, outEnd: usize, patterns: usize, patternCount: u32, withPartitions: bool,
+): i32 {
+  return collect(<u64>from, <u64>to, out, outEnd, patterns, patternCount, withPartitions);
+}
+export function getCollectedPosition(): f64 { return <f64>collectedPosition; }
+export function getCollectedTail(): usize { return collectedTail; }
+export function getPushTail(): usize { return pushTail; }
+export function getPushExamined(): u32 { return pushExamined; }
+export function getPushRows(): u32 { return pushRows; }
+export function getPushNeeded(): u32 { return <u32>pushNeeded; }
 
 /** Length of the frame whose head lies at `ptr`, which is at this log offset; 0 where none does. */
 export function frameLengthAt(ptr: usize, offset: f64): u32 { return <u32>frameHeadLength(ptr, <u64>offset); }

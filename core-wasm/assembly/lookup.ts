@@ -43,6 +43,33 @@ export function placeOf(position: u64): u64 {
   return runValue(runAt(low), PART_POSITIONS, position - runFrom(runAt(low)));
 }
 
+/** The position that `positionOf` found last: the next one asked for is mostly not far behind it. */
+let lastPosition: u64 = 0;
+
+/** Position of the durable event at a place, which some list gave: places ascend with positions. */
+export function positionOf(place: u64): u64 {
+  assert(place < durablePlace());
+  let low: u64 = 0;
+  let high = durablePosition;
+  if (lastPosition < high && placeOf(lastPosition) <= place) {
+    low = lastPosition;
+    for (let step: u64 = 1; low + step < high; step <<= 1) {
+      if (placeOf(low + step) > place) {
+        high = low + step;
+        break;
+      }
+      low += step;
+    }
+  }
+  while (low + 1 < high) {
+    const middle = (low + high) >>> 1;
+    if (placeOf(middle) <= place) low = middle;
+    else high = middle;
+  }
+  lastPosition = low;
+  return low;
+}
+
 /** The event's place, after `eventIdFind`. */
 export let foundPlace: u64 = 0;
 

@@ -1,7 +1,7 @@
 // Replies in RESP2 and RESP3, straight from records and results into the output area. A map is `%n` in RESP3 and
 // a flat array of twice as many elements in RESP2; null is `_` and `$-1`; everything else is the same in both.
 //
-// What is written may spill up to 7 bytes over its end, since short texts are copied in words of 8 bytes.
+// What is written may spill over its end (write.ts).
 import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
@@ -13,6 +13,7 @@ import {
 import { resultPosition, resultRecordedAt } from "./sequencer";
 import { partitionOf } from "./memtable";
 import { UUID_TEXT_SIZE, uuidWrite } from "./uuid";
+import { copyText, decimalWrite, label, put, putNumber, putUuid } from "./write";
 
 /** Most bytes of an event's reply beyond its four texts. */
 export const EVENT_REPLY_FIXED_MAX: usize = 640;
@@ -21,22 +22,6 @@ export const APPEND_REPLY_MAX: usize = 512;
 
 /** Most bytes of a name's reply beyond the name, what may spill over its end included. */
 export const NAME_REPLY_FIXED_MAX: usize = 40;
-
-// ── labels: constant texts, kept as a size and bytes ──────────────────────────────────────────────
-
-const labelArea: usize = memory.data(2048, 8);
-let labelEnd: usize = labelArea;
-
-/** Keeps an ASCII text in static memory; called while the module starts, never later. */
-function label(text: string): usize {
-  const at = labelEnd;
-  const size = text.length;
-  store<u32>(at, size);
-  for (let i = 0; i < size; i++) store<u8>(at + 8 + i, text.charCodeAt(i));
-  labelEnd = (at + 8 + size + 7) & ~7;
-  assert(labelEnd <= labelArea + 2048);
-  return at;
-}
 
 const END_MAP_EVENT_ID = "\r\n+event_id\r\n+";
 const EVENT_START_3: usize = label("%11" + END_MAP_EVENT_ID);
@@ -80,22 +65,6 @@ const NULL_2: usize = label("$-1");
 
 // ── parts ─────────────────────────────────────────────────────────────────────────────────────────
 
-@inline function put(out: usize, text: usize): usize {
-  const size: usize = load<u32>(text);
-  for (let i: usize = 0; i < size; i += 8) store<u64>(out + i, load<u64>(text + 8 + i));
-  return out + size;
-}
-
-@inline function putUuid(out: usize, text: usize, uuid: usize): usize {
-  out = put(out, text);
-  uuidWrite(out, uuid);
-  return out + UUID_TEXT_SIZE;
-}
-
-@inline function putNumber(out: usize, text: usize, value: u64): usize {
-  return decimalWrite(put(out, text), value);
-}
-
 @inline function crlf(out: usize): usize {
   store<u16>(out, 0x0a0d);
   return out + 2;
@@ -104,32 +73,6 @@ const NULL_2: usize = label("$-1");
 function putBlob(out: usize, text: usize, ptr: usize, size: usize): usize {
   out = crlf(decimalWrite(put(out, text), size));
   return copyText(out, ptr, size);
-}
-
-@inline function copyText(out: usize, ptr: usize, size: usize): usize {
-  if (size > 512) memory.copy(out, ptr, size);
-  else for (let i: usize = 0; i < size; i += 8) store<u64>(out + i, load<u64>(ptr + i));
-  return out + size;
-}
-
-const DIGITS_MAX: usize = 20;
-const digits: usize = memory.data(24, 8);
-
-/** Writes a number in decimal; returns where it ends. */
-export function decimalWrite(out: usize, value: u64): usize {
-  let ptr = digits + DIGITS_MAX;
-  while (value > u32.MAX_VALUE) {
-    store<u8>(--ptr, 0x30 + <u8>(value % 10));
-    value /= 10;
-  }
-  let rest = <u32>value;
-  do {
-    store<u8>(--ptr, 0x30 + <u8>(rest % 10));
-    rest /= 10;
-  } while (rest != 0);
-  const size = digits + DIGITS_MAX - ptr;
-  for (let i: usize = 0; i < size; i += 8) store<u64>(out + i, load<u64>(ptr + i));
-  return out + size;
 }
 
 // ── replies ───────────────────────────────────────────────────────────────────────────────────────

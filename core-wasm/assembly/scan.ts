@@ -13,9 +13,10 @@ import {
 import { globMatches, globSteps } from "./glob";
 import { frameCount } from "./frame";
 import { hash, hashHigh, hashLow } from "./hash";
-import { NAME_REPLY_FIXED_MAX, eventReply, eventReplyMax, nameReply } from "./resp";
+import { eventWriteInRow, eventWriteMax } from "./encoding";
+import { NAME_REPLY_FIXED_MAX, nameReply } from "./resp";
 import {
-  durablePlace, eventIdFind, foundPlace, headHash, headKey, headNext, placeIndex, placeOf, placeOffset, streamFindVisible,
+  durablePlace, eventIdFind, foundPlace, headHash, headKey, headNext, placeIndex, placeOf, placeOffset, positionOf, streamFindVisible,
 } from "./lookup";
 import {
   piecesBelow, piecesCount, piecesFirst, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
@@ -243,22 +244,54 @@ export function scanNext(): f64 {
 }
 
 /**
+ * Writes the positions of the scan's next events, `most` at the most, and passes them; returns how many. It goes forwards, and
+ * leaves out what the filter's times are known not to match.
+ */
+export function scanPositions(out: usize, most: u32): u32 {
+  assert(scanStep > 0);
+  let count: u32 = 0;
+  while (count < most && scanAt != scanEnd) {
+    const position = inPieces ? positionOf(piecesPlace(<u64>scanAt)) : <u64>scanAt;
+    if (isFiltered && filterHasTimes() && passStretches(position)) continue;
+    store<f64>(out + ((<usize>count) << 3), <f64>position);
+    count++;
+    scanAt++;
+    nextExamined = <f64>position + 1;
+  }
+  return count;
+}
+
+/** The version of the stream's first visible event at a position or beyond it, or its next version. */
+export function streamVersionFrom(stream: usize, size: usize, key: usize, position: f64): f64 {
+  if (!seesStream(stream, size, key)) return 0;
+  hash(stream, size);
+  piecesOfStream(hashLow, hashHigh);
+  return <f64>(piecesFirst + belowNumber(position));
+}
+
+/** The sequence of the partition's first visible event at a position or beyond it, or its next sequence. */
+export function partitionSequenceFrom(partition: u32, position: f64): f64 {
+  piecesOfPartition(partition);
+  return <f64>(piecesFirst + belowNumber(position));
+}
+
+/**
  * Writes the replies of the scan's next events from `out` on, whose area ends at `outEnd`; stops after
  * `bytesMax`, but never before the first event. `isFirst`: nothing of this scan was written yet.
  */
-export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, isResp3: bool, withPosition: bool): i32 {
+export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32): i32 {
   const start = out;
   scanTail = out;
   while (scanAt != scanStop) {
     const status = showNext();
     if (status != DONE) return status;
     if (!isScanned()) return CORRUPT;
-    const needed = eventReplyMax();
+    const needed = eventWriteMax(encoding);
     if (out + needed > outEnd) {
       scanNeeded = needed;
       return NEED_OUTPUT;
     }
-    const end = eventReply(out, isResp3, withPosition);
+    const end = eventWriteInRow(out, encoding);
     if (end - start > bytesMax && !(isFirst && out == start)) {
       scanStop = scanAt;
       return DONE;
@@ -283,7 +316,7 @@ export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: boo
  * stands says whether there is one. PAUSED after `work`, in events and as much again for costly patterns.
  */
 export function scanFiltered(
-  out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, isResp3: bool, withPosition: bool, wanted: f64, work: u32,
+  out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32, wanted: f64, work: u32,
 ): i32 {
   const start = out;
   const steps = globSteps;
@@ -299,12 +332,12 @@ export function scanFiltered(
     if (inPieces && scanKind == OF_LOG) nextExamined = <f64>viewPosition();
     if (filterAdmits()) {
       if (<f64>scanWritten >= wanted) return DONE;
-      const needed = eventReplyMax();
+      const needed = eventWriteMax(encoding);
       if (out + needed > outEnd) {
         scanNeeded = needed;
         return NEED_OUTPUT;
       }
-      const end = eventReply(out, isResp3, withPosition);
+      const end = eventWriteInRow(out, encoding);
       if (end - start > bytesMax && !(isFirst && out == start)) return DONE;
       out = end;
       scanTail = out;

@@ -26,9 +26,14 @@ export function syntaxError(): StoreError {
 
 /** An argument as an error may show it: cut, and without control characters (an error is one line). */
 export function shown(args: Arguments, index: number): string {
-  const bytes = args.bytes(index).subarray(0, SHOWN_BYTES_MAX);
+  return shownBytes(args.bytes(index));
+}
+
+/** The same of bytes that a client sent. */
+export function shownBytes(bytes: Uint8Array): string {
+  const text = textDecoder.decode(bytes.subarray(0, SHOWN_BYTES_MAX));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get through
-  return textDecoder.decode(bytes).replace(/[\x00-\x1f\x7f]/g, " ");
+  return text.replace(/[\x00-\x1f\x7f]/g, " ");
 }
 
 const textDecoder = new TextDecoder();

@@ -112,7 +112,7 @@ function selects(kill: Kill, session: Session, own: Session, nowMs: number): boo
   if (kill.localAddress !== null && session.localAddress !== kill.localAddress) return false;
   if (kill.user !== null && session.user !== kill.user) return false;
   if (kill.minAgeMs !== null && nowMs - session.connectedAtMs < kill.minAgeMs) return false;
-  return hasType(kill.type);
+  return hasType(session, kill.type);
 }
 
 function positive(args: Arguments, index: number, what: string): number {

@@ -37,7 +37,7 @@ export const clientList: Command<ClientFilter, string> = {
     const nowMs = performance.now();
     let text = "";
     for (const session of sessions.all()) {
-      if (hasType(type) && (ids === null || ids.has(session.id)))
+      if (hasType(session, type) && (ids === null || ids.has(session.id)))
         text += clientLine(session, nowMs);
     }
     return text;
@@ -50,7 +50,7 @@ export const clientList: Command<ClientFilter, string> = {
 
 /** A connection's line, its line end included. */
 export function clientLine(session: Session, nowMs: number): string {
-  const { link } = session;
+  const { link, subscriptions } = session;
   const command = session.lastCommand === "" ? "NULL" : session.lastCommand.toLowerCase();
   const fields = [
     `id=${session.id}`,
@@ -60,8 +60,8 @@ export function clientLine(session: Session, nowMs: number): string {
     `name=${session.name}`,
     `age=${wholeSeconds(nowMs - session.connectedAtMs)}`,
     `idle=${wholeSeconds(nowMs - session.activeAtMs)}`,
-    `flags=${session.closing ? "c" : "N"}`,
-    "db=0 sub=0 psub=0 ssub=0 multi=-1",
+    `flags=${flagsOf(session)}`,
+    `db=0 sub=${subscriptions?.channelCount ?? 0} psub=${subscriptions?.patternCount ?? 0} ssub=0 multi=-1`,
     `qbuf=${link.waitingBytes}`,
     "qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0",
     `omem=${link.unsentBytes}`,
@@ -86,9 +86,19 @@ export function parseClientType(args: Arguments, index: number): ClientType {
   throw new StoreError("INVALIDARG", `Unknown client type '${shown(args, index)}'`);
 }
 
-/** Whether a filter lets a connection through by its type: every one is `normal`. */
-export function hasType(type: ClientType | null): boolean {
-  return type === null || type === "normal";
+/** Whether a filter lets a connection through by its type. */
+export function hasType(session: Session, type: ClientType | null): boolean {
+  return type === null || type === (isPubsub(session) ? "pubsub" : "normal");
+}
+
+function flagsOf(session: Session): string {
+  if (session.closing) return "c";
+  return isPubsub(session) ? "P" : "N";
+}
+
+/** Whether it has channels or patterns of SUBSCRIBE. */
+function isPubsub({ subscriptions }: Session): boolean {
+  return (subscriptions?.publishedCount ?? 0) > 0;
 }
 
 function parseIds(args: Arguments): Set<number> {

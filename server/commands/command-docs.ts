@@ -29,6 +29,14 @@ const TRANSACTIONS_GROUP: ReadonlySet<string> = new Set([
   "WATCH",
 ]);
 
+const PUBSUB_GROUP: ReadonlySet<string> = new Set([
+  "PSUBSCRIBE",
+  "PUBLISH",
+  "PUNSUBSCRIBE",
+  "SUBSCRIBE",
+  "UNSUBSCRIBE",
+]);
+
 const GENERIC_GROUP: ReadonlySet<string> = new Set(["EXISTS", "SCAN", "TYPE"]);
 
 /** COMMAND over a list of commands that is complete only later: COMMAND is itself in it. */
@@ -167,6 +175,8 @@ function groupOf(command: Command): string {
   const family = command.name.split("|", 1)[0] as string;
   if (SERVER_GROUP.has(family)) return "server";
   if (GENERIC_GROUP.has(family)) return "generic";
+  if (PUBSUB_GROUP.has(family)) return "pubsub";
   if (TRANSACTIONS_GROUP.has(family)) return "transactions";
-  return command.kind === "connection" ? "connection" : "stream";
+  const isOfStreams = command.kind !== "connection" || command.flags.includes("pubsub");
+  return isOfStreams ? "stream" : "connection";
 }

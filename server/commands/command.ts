@@ -40,6 +40,19 @@ export interface SlicedWork {
   advance(area: OutputArea): boolean;
   /** Bytes of results that it holds. */
   readonly heldBytes: number;
+  /**
+   * To be asked when `advance` has returned false: where the next slice has to wait for something it calls `wake`, once,
+   * when that is there. Null: the next slice may come in the next turn.
+   */
+  wait?(wake: () => void): Wait | null;
+}
+
+/** Work that waits. */
+export interface Wait {
+  /** Ends the wait now: `wake` is called, and the work finishes with what there is. */
+  release(): void;
+  /** Forgets the work: nothing is called any more. */
+  cancel(): void;
 }
 
 export interface Command<Request = unknown, Result = unknown> {

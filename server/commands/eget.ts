@@ -3,6 +3,7 @@
  *
  * Answers the event, or null.
  */
+import { respEncoding } from "../core/encoding.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { type ParseContext, parseEventId } from "./options.ts";
@@ -41,7 +42,11 @@ export const eget: Command<EgetRequest, EgetRequest> = {
   run: (request) => request,
 
   reply({ eventIdAddress, withPosition }, reply, { store, area }) {
-    const isThere = store.writeEvent(area, eventIdAddress, reply.protocol === 3, withPosition);
+    const isThere = store.writeEvent(
+      area,
+      eventIdAddress,
+      respEncoding(reply.protocol, withPosition),
+    );
     if (!isThere) reply.null();
   },
 };

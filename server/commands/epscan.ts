@@ -1,14 +1,16 @@
 /**
- * EPSCAN partition start end [COUNT n] [REV] [WITHPOSITION] [filter …]
+ * EPSCAN partition start end [COUNT n] [REV] [BLOCK ms] [WITHPOSITION] [filter …]
  *
  * Answers the partition's events whose sequences are in the range, both ends inclusive. The partition is a number,
  * or a key in it.
  */
+import { respEncoding } from "../core/encoding.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { type ParseContext, parsePartition, parseRangeEnd, parseRangeStart } from "./options.ts";
 import {
   noReadOptions,
+  OPTION_BLOCK,
   OPTION_COUNT,
   OPTION_FILTERS,
   OPTION_REV,
@@ -16,7 +18,7 @@ import {
   parseReadOptions,
   type RangeRequest,
 } from "./read-options.ts";
-import { type RunningScan, scanParts } from "./scan-reply.ts";
+import { type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
 
 export interface EpscanRequest extends RangeRequest {
   partition: number;
@@ -33,7 +35,7 @@ const request: EpscanRequest = {
   withNext: false,
 };
 
-const OPTIONS = OPTION_COUNT | OPTION_REV | OPTION_WITHPOSITION | OPTION_FILTERS;
+const OPTIONS = OPTION_COUNT | OPTION_REV | OPTION_BLOCK | OPTION_WITHPOSITION | OPTION_FILTERS;
 
 export function parseEpscan(args: Arguments, context: ParseContext): EpscanRequest {
   request.partition = parsePartition(args, 1, context);
@@ -52,14 +54,11 @@ export const epscan: Command<EpscanRequest, RunningScan> = {
 
   run(request, { store, session }) {
     const { partition, filter } = request;
-    if (filter === null) {
+    if (filter === null && request.blockMs === null) {
       store.openPartitionScan(partition, request);
       return request;
     }
-    const encoding = {
-      isResp3: session.protocol === 3,
-      withPosition: request.withPosition,
-    };
-    return store.openFilteredScan({ kind: "partition", partition }, request, filter, encoding);
+    const encoding = respEncoding(session.protocol, request.withPosition);
+    return scanOrWait(store, { kind: "partition", partition }, request, encoding);
   },
 };

@@ -1,14 +1,16 @@
 /**
- * ESCAN stream start end [PARTITION_KEY key] [COUNT n] [REV] [WITHPOSITION] [filter …]
+ * ESCAN stream start end [PARTITION_KEY key] [COUNT n] [REV] [BLOCK ms] [WITHPOSITION] [filter …]
  *
  * Answers the stream's events whose versions are in the range, both ends inclusive.
  */
 import { UUID_BYTES } from "../core/core.ts";
+import { respEncoding } from "../core/encoding.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { checkStreamId, type ParseContext, parseRangeEnd, parseRangeStart } from "./options.ts";
 import {
   noReadOptions,
+  OPTION_BLOCK,
   OPTION_COUNT,
   OPTION_FILTERS,
   OPTION_PARTITION_KEY,
@@ -17,7 +19,7 @@ import {
   parseReadOptions,
   type RangeRequest,
 } from "./read-options.ts";
-import { type RunningScan, scanParts } from "./scan-reply.ts";
+import { type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
 
 export interface EscanRequest extends RangeRequest {
   /** The stream id in core memory, valid within the turn. */
@@ -38,7 +40,12 @@ const request: EscanRequest = {
 };
 
 const OPTIONS =
-  OPTION_PARTITION_KEY | OPTION_COUNT | OPTION_REV | OPTION_WITHPOSITION | OPTION_FILTERS;
+  OPTION_PARTITION_KEY |
+  OPTION_COUNT |
+  OPTION_REV |
+  OPTION_BLOCK |
+  OPTION_WITHPOSITION |
+  OPTION_FILTERS;
 
 export function parseEscan(args: Arguments, context: ParseContext): EscanRequest {
   checkStreamId(args, 1, context.store.core);
@@ -59,17 +66,15 @@ export const escan: Command<EscanRequest, RunningScan> = {
 
   run(request, { store, session }) {
     const { streamAddress, streamLength, keyAddress, filter } = request;
-    if (filter === null) {
+    if (filter === null && request.blockMs === null) {
       store.openStreamScan(streamAddress, streamLength, keyAddress ?? 0, request);
       return request;
     }
     const { memory } = store.core;
     const streamId = memory.slice(streamAddress, streamAddress + streamLength);
     const key = keyAddress === null ? null : memory.slice(keyAddress, keyAddress + UUID_BYTES);
-    const encoding = {
-      isResp3: session.protocol === 3,
-      withPosition: request.withPosition,
-    };
-    return store.openFilteredScan({ kind: "stream", streamId, key }, request, filter, encoding);
+    const encoding = respEncoding(session.protocol, request.withPosition);
+    const source = { kind: "stream", streamId, key } as const;
+    return scanOrWait(store, source, request, encoding);
   },
 };

@@ -48,7 +48,8 @@ export function parseFilterPart(
     filter.key = parseKey(args, value, context);
   } else if (args.is(index, "PARTITIONS")) {
     if (filter.hasPartitions()) throw alreadySpecified("PARTITIONS");
-    filter.setPartitions(parsePartitions(args, value, context));
+    if (value === args.count) throw unexpectedEnd("partitions after PARTITIONS");
+    filter.setPartitions(parsePartitions(args, value, context, "PARTITIONS"));
   } else if (args.is(index, "SINCE")) {
     if (filter.since !== null) throw alreadySpecified("SINCE");
     filter.since = parseTime(args, value, "SINCE");
@@ -93,9 +94,13 @@ function parseTime(args: Arguments, index: number, word: string): number {
   return time;
 }
 
-/** A list of partitions and ranges of them: a 1 for each partition named. */
-function parsePartitions(args: Arguments, index: number, context: ParseContext): Uint8Array {
-  if (index === args.count) throw unexpectedEnd("partitions after PARTITIONS");
+/** A list of partitions and ranges of them: a 1 for each partition named. `what` names the argument in errors. */
+export function parsePartitions(
+  args: Arguments,
+  index: number,
+  context: ParseContext,
+  what: string,
+): Uint8Array {
   const { partitions } = context.store;
   // Ranges may overlap in any number: each is noted by its ends, and filled in once.
   const begun = new Int32Array(partitions + 1);
@@ -104,7 +109,7 @@ function parsePartitions(args: Arguments, index: number, context: ParseContext):
     const first = Number(ends?.[1]);
     const last = Number(ends?.[2] ?? ends?.[1]);
     if (ends === null || first > last) {
-      throw invalid(args, index, "PARTITIONS", "numbers and ranges as in 0,4-7");
+      throw invalid(args, index, what, "numbers and ranges as in 0,4-7");
     }
     if (last >= partitions) {
       throw new StoreError(

@@ -46,6 +46,12 @@ export const hello: Command<Hello, void> = {
   },
 
   run({ protocol, user, name }, { session }) {
+    if (protocol === 2 && (session.subscriptions?.pushedCount ?? 0) > 0) {
+      throw new StoreError(
+        "ERR",
+        "HELLO 2 is refused while ESUB or EPSUB subscriptions live: their pushes need RESP3",
+      );
+    }
     // The user comes first: a refused HELLO changes nothing.
     if (user !== null) session.user = checkUser(user);
     if (name !== null) session.name = name;

@@ -83,12 +83,12 @@ function serverFigures({ server }: Context): Figure[] {
   ];
 }
 
-function clientsFigures({ server }: Context): Figure[] {
+function clientsFigures({ server, store }: Context): Figure[] {
   return [
     ["connected_clients", server.sessions.count],
     ["cluster_connections", 0],
     ["maxclients", server.connectionsMax],
-    ["blocked_clients", 0],
+    ["blocked_clients", store.subscriptions.waitingCount],
     ["tracking_clients", 0],
   ];
 }
@@ -173,6 +173,8 @@ function cairnFigures({ store }: Context): Figure[] {
     ["segments", store.segmentCount()],
     ["log_bytes", store.logBytes()],
     ["core_memory_bytes", store.memoryBytes()],
+    ["subscriptions", store.subscriptions.count],
+    ["subscriptions_behind", store.subscriptions.behindCount],
     ["cache_bytes", figures.cacheBytes],
     ["cache_limit_bytes", figures.cacheBytesMax],
     ["index_memory_bytes", figures.memtableBytes + figures.filterBytes + figures.pageBytes],

@@ -27,7 +27,14 @@ export const ping: Command<Uint8Array | null, Uint8Array | null> = {
     return text;
   },
 
-  reply(text, reply) {
+  reply(text, reply, { session }) {
+    // As Redis answers a subscribed RESP2 client, which tells replies from messages by their shape.
+    if (session.protocol === 2 && (session.subscriptions?.publishedCount ?? 0) > 0) {
+      reply.array(2);
+      reply.blob("pong");
+      reply.blob(text ?? "");
+      return;
+    }
     if (text === null) reply.simple("PONG");
     else reply.blob(text);
   },

@@ -1,7 +1,8 @@
 /**
- * The options of reads: PARTITION_KEY, COUNT, REV, WITHPOSITION, and the filters, whose grammar is in
+ * The options of reads: PARTITION_KEY, COUNT, REV, BLOCK, WITHPOSITION, and the filters, whose grammar is in
  * `filter-options.ts`.
  */
+import { StoreError } from "../errors.ts";
 import { Filter } from "../store/filter.ts";
 import type { ScanRange } from "../store/filtered-scan.ts";
 import type { Arguments } from "./arguments.ts";
@@ -22,6 +23,7 @@ export const OPTION_COUNT = 2;
 export const OPTION_REV = 4;
 export const OPTION_WITHPOSITION = 8;
 export const OPTION_FILTERS = 16;
+export const OPTION_BLOCK = 32;
 
 /** What a read's options say; one object a command, filled anew by each request. */
 export interface ReadOptions {
@@ -32,6 +34,8 @@ export interface ReadOptions {
   /** Newest first. */
   isReverse: boolean;
   withPosition: boolean;
+  /** How long to wait for a first event, milliseconds; 0 without limit; null: not at all. */
+  blockMs: number | null;
   /** Null where every event is wanted. */
   filter: Filter | null;
 }
@@ -43,6 +47,7 @@ export function noReadOptions(): ReadOptions {
     count: Number.POSITIVE_INFINITY,
     isReverse: false,
     withPosition: false,
+    blockMs: null,
     filter: null,
   };
 }
@@ -68,6 +73,7 @@ export function parseReadOptions(
   options.count = Number.POSITIVE_INFINITY;
   options.isReverse = false;
   options.withPosition = false;
+  options.blockMs = null;
   options.filter = null;
   let seen = 0;
   let index = start;
@@ -96,7 +102,11 @@ export function parseReadOptions(
       options.isReverse = true;
       continue;
     }
-    if (option === OPTION_COUNT) {
+    if (option === OPTION_BLOCK) {
+      if (index === args.count) throw unexpectedEnd("milliseconds after BLOCK");
+      options.blockMs = args.integer(index);
+      if (options.blockMs < 0) throw invalid(args, index, "BLOCK", `milliseconds, ${NUMBER}`);
+    } else if (option === OPTION_COUNT) {
       if (index === args.count) throw unexpectedEnd("a number after COUNT");
       options.count = args.integer(index);
       if (options.count < 0) throw invalid(args, index, "COUNT", NUMBER);
@@ -106,12 +116,16 @@ export function parseReadOptions(
     }
     index++;
   }
+  if (options.isReverse && options.blockMs !== null) {
+    throw new StoreError("INVALIDARG", "BLOCK waits for what comes, so it does not go with REV");
+  }
 }
 
 function readOption(args: Arguments, index: number): number {
   if (args.is(index, "COUNT")) return OPTION_COUNT;
   if (args.is(index, "PARTITION_KEY")) return OPTION_PARTITION_KEY;
   if (args.is(index, "REV")) return OPTION_REV;
+  if (args.is(index, "BLOCK")) return OPTION_BLOCK;
   return args.is(index, "WITHPOSITION") ? OPTION_WITHPOSITION : 0;
 }
 
@@ -119,6 +133,7 @@ const READ_OPTION_NOUNS: Readonly<Record<number, string>> = {
   [OPTION_PARTITION_KEY]: "partition key",
   [OPTION_COUNT]: "count",
   [OPTION_REV]: "REV",
+  [OPTION_BLOCK]: "BLOCK",
   [OPTION_WITHPOSITION]: "WITHPOSITION",
 };
 
@@ -127,6 +142,7 @@ function readOptionsExpected(allowed: number): string {
   if ((allowed & OPTION_PARTITION_KEY) !== 0) words.push("PARTITION_KEY");
   if ((allowed & OPTION_COUNT) !== 0) words.push("COUNT");
   if ((allowed & OPTION_REV) !== 0) words.push("REV");
+  if ((allowed & OPTION_BLOCK) !== 0) words.push("BLOCK");
   if ((allowed & OPTION_WITHPOSITION) !== 0) words.push("WITHPOSITION");
   if ((allowed & OPTION_FILTERS) !== 0) words.push(...FILTER_WORDS);
   return words.length === 0 ? "end of input" : `${words.join(", ")} or end of input`;

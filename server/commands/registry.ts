@@ -11,6 +11,7 @@ import type { Command } from "./command.ts";
 import { commandCommand } from "./command-docs.ts";
 import { config } from "./config.ts";
 import { dbsize } from "./dbsize.ts";
+import { eack, eunsub } from "./eack.ts";
 import { eappend } from "./eappend.ts";
 import { echo } from "./echo.ts";
 import { eget } from "./eget.ts";
@@ -19,7 +20,9 @@ import { emappend } from "./emappend.ts";
 import { epos } from "./epos.ts";
 import { epscan } from "./epscan.ts";
 import { epseq } from "./epseq.ts";
+import { epsub } from "./epsub.ts";
 import { escan } from "./escan.ts";
+import { esub } from "./esub.ts";
 import { esver } from "./esver.ts";
 import { exists } from "./exists.ts";
 import { hello } from "./hello.ts";
@@ -30,6 +33,7 @@ import { quit } from "./quit.ts";
 import { reset } from "./reset.ts";
 import { scan } from "./scan.ts";
 import { select } from "./select.ts";
+import { psubscribe, publish, punsubscribe, subscribe, unsubscribe } from "./subscribe.ts";
 import { time } from "./time.ts";
 import { type } from "./type.ts";
 
@@ -43,6 +47,10 @@ export const commands: readonly Command[] = [
   epseq,
   elog,
   epos,
+  eack,
+  esub,
+  epsub,
+  eunsub,
   scan,
   exists,
   type,
@@ -59,6 +67,11 @@ export const commands: readonly Command[] = [
   config,
   time,
   commandCommand(() => commands),
+  subscribe,
+  psubscribe,
+  unsubscribe,
+  punsubscribe,
+  publish,
   multi,
   exec,
   discard,

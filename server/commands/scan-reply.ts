@@ -8,16 +8,32 @@
  */
 
 import type { OutputArea } from "../core/core.ts";
+import { type Encoding, respEncoding } from "../core/encoding.ts";
 import type { Reply } from "../resp/reply.ts";
-import { FilteredScan } from "../store/filtered-scan.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { Filter } from "../store/filter.ts";
+import { FilteredScan, type ScanSource } from "../store/filtered-scan.ts";
+import { BlockingScan } from "./blocking-scan.ts";
 import type { Command, Context } from "./command.ts";
+import type { RangeRequest } from "./read-options.ts";
 
-/** An unfiltered scan that the store has open, as it is to be written; or a filtered one. */
-export type RunningScan = OpenScan | FilteredScan;
+/** An unfiltered scan that the store has open, as it is to be written; a filtered one; one that waits. */
+export type RunningScan = OpenScan | FilteredScan | BlockingScan;
 
 interface OpenScan {
   readonly withPosition: boolean;
   readonly withNext: boolean;
+}
+
+/** A scan with a filter, or one that waits. Throws AHEAD. */
+export function scanOrWait(
+  store: EventStore,
+  source: ScanSource,
+  request: RangeRequest,
+  encoding: Encoding,
+): RunningScan {
+  if (request.blockMs !== null) return new BlockingScan(store, source, request, encoding);
+  return store.openFilteredScan(source, request, request.filter ?? new Filter(), encoding);
 }
 
 /** The parts of a scan's command that are the same in all. */
@@ -26,11 +42,13 @@ export const scanParts: Pick<Command<never, RunningScan>, "kind" | "flags" | "wo
   flags: ["readonly"],
 
   work(scan) {
-    return scan instanceof FilteredScan ? scan : null;
+    return scan instanceof FilteredScan || scan instanceof BlockingScan ? scan : null;
   },
 
   reply(scan, reply, context) {
-    if (scan instanceof FilteredScan) writeFiltered(scan, reply, context.area);
+    if (scan instanceof FilteredScan) writeFiltered(scan, true, reply, context.area);
+    else if (scan instanceof BlockingScan)
+      writeFiltered(scan.scan, scan.withNext, reply, context.area);
     else writeOpen(scan, reply, context);
   },
 };
@@ -43,7 +61,7 @@ function writeOpen({ withPosition, withNext }: OpenScan, reply: Reply, context: 
   const headStart = area.length;
   writeHead(reply, hasMore, count, withNext);
   const eventsStart = area.length;
-  const scanned = store.writeScan(area, reply.protocol === 3, withPosition);
+  const scanned = store.writeScan(area, respEncoding(reply.protocol, withPosition));
   if (scanned.eventCount !== count || scanned.hasMore !== hasMore) {
     const end = area.length;
     area.tail = area.origin + headStart;
@@ -56,14 +74,19 @@ function writeOpen({ withPosition, withNext }: OpenScan, reply: Reply, context: 
   if (withNext) writeNext(reply, scanned.next);
 }
 
-function writeFiltered(scan: FilteredScan, reply: Reply, area: OutputArea): void {
-  writeHead(reply, scan.hasMore, scan.eventCount, true);
+function writeFiltered(
+  scan: FilteredScan,
+  withNext: boolean,
+  reply: Reply,
+  area: OutputArea,
+): void {
+  writeHead(reply, scan.hasMore, scan.eventCount, withNext);
   for (const bytes of scan.pieces) {
     area.reserve(bytes.length);
     area.memory.set(bytes, area.tail);
     area.tail += bytes.length;
   }
-  writeNext(reply, scan.next);
+  if (withNext) writeNext(reply, scan.next);
 }
 
 function writeHead(reply: Reply, hasMore: boolean, count: number, withNext: boolean): void {

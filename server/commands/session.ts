@@ -6,6 +6,7 @@
  * wall clock makes no connection old.
  */
 import { KiB } from "../limits.ts";
+import type { SessionSubscriptions } from "./session-subscriptions.ts";
 
 /** A connection's name and its client library's name and version, each. Above: TOOLARGE. */
 export const CLIENT_TEXT_BYTES_MAX = 1 * KiB;
@@ -21,6 +22,10 @@ export interface SessionLink {
   readonly waitingBytes: number;
   /** Bytes of replies that the socket has not taken yet. */
   readonly unsentBytes: number;
+  /** Whether the socket has taken so much that pushes may follow; after false the session's `resume` is called. */
+  readonly takesPushes: boolean;
+  /** Sends bytes that answer nothing, a part of some memory that need not outlive the call. */
+  push(memory: Uint8Array, start: number, length: number): void;
 }
 
 export class Session {
@@ -44,6 +49,8 @@ export class Session {
   /** The connection answers what it has and closes; it runs no further command. */
   closing = false;
   readonly link: SessionLink;
+  /** What it follows; null until it has followed something. */
+  subscriptions: SessionSubscriptions | null = null;
 
   constructor(id: number, address: string, localAddress: string, link: SessionLink) {
     this.id = id;
@@ -54,12 +61,13 @@ export class Session {
     this.activeAtMs = this.connectedAtMs;
   }
 
-  /** Back to how the connection began (RESET). What it told of its library stays, as in Redis. */
+  /** Back to how the connection began (RESET), following nothing. What it told of its library stays, as in Redis. */
   reset(): void {
     this.protocol = 2;
     this.user = DEFAULT_USER;
     this.name = "";
     this.transactionRefused = false;
+    this.subscriptions?.endAll();
   }
 }
 

@@ -15,12 +15,12 @@ export function unknownCommand(args: Arguments): StoreError {
 const HINTS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     "events are appended with EAPPEND stream name [PAYLOAD data]":
-      "SET SETEX SETNX GETSET APPEND INCR INCRBY HSET LPUSH RPUSH SADD ZADD XADD PUBLISH SPUBLISH",
+      "SET SETEX SETNX GETSET APPEND INCR INCRBY HSET LPUSH RPUSH SADD ZADD XADD SPUBLISH",
     "a transaction of several events is EMAPPEND key|* stream name [options] …":
       "MSET MSETNX EVAL FCALL",
     "a stream is read with ESCAN stream - +, one event with EGET event_id":
       "GET MGET GETRANGE HGET HGETALL LRANGE LINDEX SMEMBERS ZRANGE XRANGE XREVRANGE",
-    "a stream is followed with ESCAN stream start +, the start being the last version read plus 1":
+    "a stream is followed with ESUB stream, or with ESCAN stream start + BLOCK ms, the start being the last version read plus 1":
       "XREAD XREADGROUP BLPOP BRPOP LPOP RPOP",
     "ESVER stream answers a stream's current version": "XLEN XINFO LLEN STRLEN HLEN SCARD ZCARD",
     "events are kept for ever": "DEL UNLINK EXPIRE FLUSHALL FLUSHDB XDEL XTRIM RENAME",

@@ -10,6 +10,7 @@ import wasmPath from "../../dist/core.wasm" with { type: "file" };
 import { assert } from "../assert.ts";
 import { readEmbedded } from "../disk.ts";
 import type { ByteSink } from "../resp/byte-sink.ts";
+import type { Encoding } from "./encoding.ts";
 
 /** What the core exports; what each does stands at its definition in core-wasm/assembly. */
 export interface CoreExports {
@@ -63,6 +64,7 @@ export interface CoreExports {
   getDurableOffset(): number;
   getSyncedOffset(): number;
   getDurablePosition(): number;
+  getFlightPosition(): number;
   getNextPosition(): number;
 
   streamCount(): number;
@@ -97,20 +99,21 @@ export interface CoreExports {
     outEnd: number,
     bytesMax: number,
     isFirst: boolean,
-    isResp3: boolean,
-    withPosition: boolean,
+    encoding: Encoding,
   ): number;
   scanFiltered(
     out: number,
     outEnd: number,
     bytesMax: number,
     isFirst: boolean,
-    isResp3: boolean,
-    withPosition: boolean,
+    encoding: Encoding,
     wanted: number,
     work: number,
   ): number;
   scanNext(): number;
+  scanPositions(out: number, most: number): number;
+  streamVersionFrom(address: number, size: number, key: number, position: number): number;
+  partitionSequenceFrom(partition: number, position: number): number;
   asOfOpen(asOf: number): void;
   asOfSearch(): number;
   getAsOfPosition(): number;
@@ -152,8 +155,58 @@ export interface CoreExports {
     isResp3: boolean,
     withPosition: boolean,
   ): number;
-  eventReplyMax(): number;
-  eventReply(out: number, isResp3: boolean, withPosition: boolean): number;
+  eventWriteMax(encoding: Encoding): number;
+  eventWrite(out: number, encoding: Encoding): number;
+  jsonValid(address: number, size: number): number;
+
+  topicAdd(address: number, size: number, number: number): number;
+  topicRemove(address: number, size: number): void;
+  topicsCollect(
+    from: number,
+    to: number,
+    out: number,
+    outEnd: number,
+    patterns: number,
+    patternCount: number,
+    withPartitions: boolean,
+  ): number;
+  flightKeyIs(position: number, key: number): number;
+  getCollectedPosition(): number;
+  getCollectedTail(): number;
+  pushExamine(
+    positions: number,
+    count: number,
+    interest: number,
+    filter: number,
+    encoding: Encoding,
+    out: number,
+    outEnd: number,
+    rows: number,
+    rowsMax: number,
+    bytesMax: number,
+    work: number,
+  ): number;
+  pushForget(): void;
+  getPushTail(): number;
+  getPushExamined(): number;
+  getPushRows(): number;
+  getPushNeeded(): number;
+  pushMessagesMax(rows: number, count: number, prefixSize: number): number;
+  pushMessages(
+    out: number,
+    rows: number,
+    count: number,
+    prefix: number,
+    prefixSize: number,
+    cursor: number,
+  ): number;
+  publishMessages(
+    out: number,
+    rows: number,
+    count: number,
+    prefix: number,
+    prefixSize: number,
+  ): number;
 
   frameLengthAt(address: number, offset: number): number;
   limitMemtables(bytes: number, rows: number): void;
@@ -412,7 +465,7 @@ export class Core {
   }
 }
 
-const textDecoder = new TextDecoder();
+const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** An assertion of the core failed: a bug of ours. The process ends. */
 class CoreTrap extends Error {

@@ -8,14 +8,27 @@
  * connection that holds too much, either way.
  */
 import { Arguments, type Staging } from "../commands/arguments.ts";
-import { type Command, type Context, type SlicedWork, WAIT } from "../commands/command.ts";
+import {
+  type Command,
+  type Context,
+  type SlicedWork,
+  WAIT,
+  type Wait,
+} from "../commands/command.ts";
 import { stateRefusal } from "../commands/multi.ts";
 import { findCommand } from "../commands/registry.ts";
 import type { Session, SessionLink } from "../commands/session.ts";
+import { subscribedRefusal } from "../commands/subscribe.ts";
 import { unknownCommand } from "../commands/unknown-command.ts";
 import { MemoryRefused } from "../core/core.ts";
 import { type ErrorCode, StoreError } from "../errors.ts";
-import { KiB, UNSENT_BYTES_MAX, WAITING_BYTES_MAX, WAITING_REQUESTS_MAX } from "../limits.ts";
+import {
+  KiB,
+  PUSH_UNSENT_BYTES,
+  UNSENT_BYTES_MAX,
+  WAITING_BYTES_MAX,
+  WAITING_REQUESTS_MAX,
+} from "../limits.ts";
 import { FAULT, MORE, RequestDecoder } from "./decoder.ts";
 import type { RespDoor } from "./door.ts";
 import { HeldKind, type HeldReplies } from "./held-replies.ts";
@@ -51,6 +64,8 @@ export class Connection implements SessionLink, Staging {
   private heldRequests = 0;
   private blocked: Blocked = "no";
   private underway: Underway | null = null;
+  /** What the request under way waits for; null where it does not wait. */
+  private wait: Wait | null = null;
   private unsent: Uint8Array[] = [];
   private unsentTotal = 0;
   /** How often the socket took bytes that had waited. */
@@ -103,6 +118,7 @@ export class Connection implements SessionLink, Staging {
   /** The peer sends nothing more; it still gets what it asked for. */
   peerEnded(): void {
     this.hasPeerEnded = true;
+    this.wait?.release();
     this.endWhenIdle();
   }
 
@@ -151,7 +167,7 @@ export class Connection implements SessionLink, Staging {
     const { args, door, session, context } = this;
     const command = findCommand(args);
     try {
-      const refusal = stateRefusal(session, command);
+      const refusal = stateRefusal(session, command) ?? subscribedRefusal(session, command);
       if (refusal !== null) throw refusal;
       if (command === null) throw unknownCommand(args);
       if (command.kind === "append") {
@@ -296,11 +312,23 @@ export class Connection implements SessionLink, Staging {
   private workLater(underway: Underway): void {
     this.underway = underway;
     this.blocked = "work";
-    this.door.store.slices.add(() => this.door.guard(() => this.workOn()));
+    const { work } = underway;
+    this.wait = work.wait?.(() => this.door.guard(() => this.workOn())) ?? null;
+    if (this.wait === null) {
+      this.door.store.slices.add(() => this.door.guard(() => this.workOn()));
+    } else if (this.isLeft) {
+      this.door.store.slices.add(() => this.wait?.release());
+    }
+  }
+
+  /** Nobody waits any more for what may come: the client has said its last, or the server stops. */
+  private get isLeft(): boolean {
+    return this.hasPeerEnded || this.session.closing;
   }
 
   private workOn(): void {
     if (this.isClosed || this.underway === null) return;
+    this.wait = null;
     const { command, result, work } = this.underway;
     try {
       if (!work.advance(this.door.direct)) {
@@ -385,6 +413,19 @@ export class Connection implements SessionLink, Staging {
     this.balance();
   }
 
+  get takesPushes(): boolean {
+    return !this.isClosed && !this.isLeaving && this.unsentTotal < PUSH_UNSENT_BYTES;
+  }
+
+  /** Sends what answers nothing; once the connection's last reply is written nothing follows it. */
+  push(memory: Uint8Array, start: number, length: number): void {
+    if (!this.isLeaving) this.send(memory, start, length);
+  }
+
+  private get isLeaving(): boolean {
+    return this.session.closing || this.isEnding;
+  }
+
   private sendDirect(): void {
     const { direct } = this.door;
     if (direct.length === 0) return;
@@ -412,6 +453,7 @@ export class Connection implements SessionLink, Staging {
     if (this.unsentTotal <= UNSENT_BYTES_MAX / 2) this.unblock("output");
     this.endWhenIdle();
     this.balance();
+    if (this.takesPushes) this.session.subscriptions?.resume();
   }
 
   /** Counts what this connection holds, and stops or resumes reading it. */
@@ -454,6 +496,7 @@ export class Connection implements SessionLink, Staging {
   /** Ends the connection in order, when the server stops: what it asked and was answered is sent. */
   stop(): void {
     this.session.closing = true;
+    this.wait?.release();
     if (this.heldBatch === 0 && this.blocked !== "room" && this.blocked !== "work") this.end();
   }
 
@@ -470,7 +513,10 @@ export class Connection implements SessionLink, Staging {
     this.countedBytes = 0;
     this.unsent = [];
     this.unsentTotal = 0;
+    this.wait?.cancel();
+    this.wait = null;
     this.underway = null;
+    this.session.subscriptions?.endAll();
     this.door.server.sessions.close(this.session);
   }
 }

@@ -3,17 +3,13 @@
  * records into an output area.
  */
 import { type Core, MemoryRefused, type OutputArea } from "../core/core.ts";
+import type { Encoding } from "../core/encoding.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, NO_MEMORY } from "../core/status.ts";
 import { StoreError } from "../errors.ts";
 import { REPLY_EVENT_BYTES_MAX, SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
 import type { Filter } from "./filter.ts";
-import {
-  FilteredScan,
-  type ScanEncoding,
-  type ScanRange,
-  type ScanSource,
-} from "./filtered-scan.ts";
+import { FilteredScan, type ScanRange, type ScanSource } from "./filtered-scan.ts";
 import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
 
 /** Stream ids looked at between two looks at the clock. */
@@ -58,12 +54,12 @@ export class EventReader {
   }
 
   /** Writes the event with the id at `address`; false where there is none. */
-  writeEvent(area: OutputArea, address: number, isResp3: boolean, withPosition: boolean): boolean {
+  writeEvent(area: OutputArea, address: number, encoding: Encoding): boolean {
     const { exports } = this.core;
     if (exports.findEvent(address) === 0) return false;
     this.show(() => exports.showFound(address));
-    area.reserve(exports.eventReplyMax());
-    area.tail = exports.eventReply(area.tail, isResp3, withPosition) >>> 0;
+    area.reserve(exports.eventWriteMax(encoding));
+    area.tail = exports.eventWrite(area.tail, encoding) >>> 0;
     return true;
   }
 
@@ -98,7 +94,7 @@ export class EventReader {
     source: ScanSource,
     range: ScanRange,
     filter: Filter,
-    encoding: ScanEncoding,
+    encoding: Encoding,
   ): FilteredScan {
     if (source.kind === "log" && !range.isReverse) this.checkStart(range.from);
     return new FilteredScan(this.core, this.blocks, source, range, filter, encoding);
@@ -129,7 +125,7 @@ export class EventReader {
    * Writes the scan's events, as many as one reply may hold. Throws CORRUPT where the first one is damaged; a
    * damaged one behind others ends the scan before it.
    */
-  writeScan(area: OutputArea, isResp3: boolean, withPosition: boolean): ScanResult {
+  writeScan(area: OutputArea, encoding: Encoding): ScanResult {
     const { exports } = this.core;
     const startOffset = area.length;
     const first = exports.getScanAt();
@@ -140,8 +136,7 @@ export class EventReader {
         area.end,
         Math.max(0, REPLY_EVENT_BYTES_MAX - written), // the first event alone may be longer
         written === 0,
-        isResp3,
-        withPosition,
+        encoding,
       );
       area.tail = exports.getScanTail() >>> 0;
       if (status === DONE) break;

@@ -39,6 +39,7 @@ import { BlockLoader } from "./block-loader.ts";
 import { EventReader } from "./event-reader.ts";
 import { SliceQueue } from "./slice-queue.ts";
 import { openStoreFolder } from "./store-folder.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
 
 /** After this long without an append a mark frame claims what was synced. */
@@ -114,6 +115,8 @@ export class EventStore extends EventReader {
   readonly slices = new SliceQueue();
   /** What appends cost and carried. */
   readonly meter = new AppendMeter();
+  /** Who follows the store: both doors open subscriptions here. */
+  readonly subscriptions: Subscriptions;
   /** Whether the last append repeated an earlier one, whose answer it has. */
   wasRepeated = false;
 
@@ -200,6 +203,12 @@ export class EventStore extends EventReader {
     this.strict = options.strict;
     this.durability = options.durability;
     this.transaction = new TransactionBuilder(core);
+    this.subscriptions = new Subscriptions({
+      core,
+      blocks: this.blocks,
+      slices: this.slices,
+      partitions: identity.partitions,
+    });
     core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
     this.log.enter({ start: recovered.end, end: this.log.roomEnd });
     this.visibleStreams = core.exports.streamCount();
@@ -452,6 +461,7 @@ export class EventStore extends EventReader {
     }
     if (this.fenceReason !== null) return; // fenced meanwhile, and answered
     const { exports } = this.core;
+    this.subscriptions.collect();
     const position = exports.getDurablePosition();
     const bytes = exports.getFlightLength();
     exports.batchSettle();
@@ -462,6 +472,7 @@ export class EventStore extends EventReader {
     const batch = this.flightBatch;
     this.flightBatch = 0;
     this.notify(batch, "durable");
+    this.subscriptions.deliver();
     this.advanceIndex();
     if (this.fenceReason !== null) return;
     this.settleRoom();
@@ -625,6 +636,7 @@ export class EventStore extends EventReader {
   close(): void {
     if (this.idleTimer !== null) clearTimeout(this.idleTimer);
     if (this.syncTimer !== null) clearTimeout(this.syncTimer);
+    this.subscriptions.close();
     this.index.close();
     this.log.close();
     this.unlock();

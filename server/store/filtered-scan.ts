@@ -7,6 +7,7 @@
 import { assert } from "../assert.ts";
 import type { Core, OutputArea } from "../core/core.ts";
 import { MemoryRefused } from "../core/core.ts";
+import type { Encoding } from "../core/encoding.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, PAUSED } from "../core/status.ts";
 import { REPLY_EVENT_BYTES_MAX, SCAN_EXAMINED_MAX, SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
@@ -35,12 +36,6 @@ export interface ScanRange {
   readonly isReverse: boolean;
 }
 
-/** How events are written. */
-export interface ScanEncoding {
-  readonly isResp3: boolean;
-  readonly withPosition: boolean;
-}
-
 export class FilteredScan {
   /** Events written. */
   eventCount = 0;
@@ -56,7 +51,7 @@ export class FilteredScan {
   private readonly core: Core;
   private readonly blocks: BlockLoader;
   private readonly source: ScanSource;
-  private readonly encoding: ScanEncoding;
+  private readonly encoding: Encoding;
   private readonly program: Uint8Array;
   private readonly asOf: number | null;
   private readonly isReverse: boolean;
@@ -74,7 +69,7 @@ export class FilteredScan {
     source: ScanSource,
     range: ScanRange,
     filter: Filter,
-    encoding: ScanEncoding,
+    encoding: Encoding,
   ) {
     this.core = core;
     this.blocks = blocks;
@@ -152,7 +147,6 @@ export class FilteredScan {
   /** Runs the open scan to its end, or until the slice's time is over: then false. */
   private run(area: OutputArea, startedAt: number): boolean {
     const { exports } = this.core;
-    const { isResp3, withPosition } = this.encoding;
     const start = area.length;
     while (true) {
       const written = this.heldBytes + area.length - start;
@@ -161,8 +155,7 @@ export class FilteredScan {
         area.end,
         Math.max(0, REPLY_EVENT_BYTES_MAX - written),
         written === 0,
-        isResp3,
-        withPosition,
+        this.encoding,
         this.countLeft,
         WORK_PER_CALL,
       );

@@ -3,12 +3,14 @@
  */
 import { ServerInfo } from "../../server/commands/server-info.ts";
 import { MiB } from "../../server/limits.ts";
+import type { SyncPlace } from "../../server/log/local/local-log.ts";
 import { RespDoor } from "../../server/resp/door.ts";
 import { EventStore } from "../../server/store/event-store.ts";
 import { Random } from "./random.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 
 export interface DoorInProcess {
+  readonly disk: SimulatedDisk;
   readonly store: EventStore;
   readonly server: ServerInfo;
   readonly door: RespDoor;
@@ -18,20 +20,27 @@ export interface DoorInProcess {
   stop(): Promise<void>;
 }
 
-export function openDoor(options: { heldBytesMax?: number } = {}): DoorInProcess {
+interface DoorOptions {
+  readonly heldBytesMax?: number;
+  readonly partitions?: number;
+  readonly syncPlace?: SyncPlace;
+}
+
+export function openDoor(options: DoorOptions = {}): DoorInProcess {
   const lines: string[] = [];
   const log = (line: string): void => void lines.push(line);
+  const disk = new SimulatedDisk({ random: new Random(1) });
   const store = EventStore.open({
-    disk: new SimulatedDisk({ random: new Random(1) }).boot(),
+    disk: disk.boot(),
     folder: "/data",
-    partitions: 1,
+    partitions: options.partitions ?? 1,
     segmentBytes: MiB,
     durability: "fsync",
     strict: false,
     clock: Date.now,
     random: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
     log,
-    syncPlace: "loop",
+    syncPlace: options.syncPlace ?? "loop",
   });
   const server = new ServerInfo({ version: "0.0.0", settings: new Map() });
   const address = { host: "127.0.0.1", port: 0 };
@@ -39,13 +48,14 @@ export function openDoor(options: { heldBytesMax?: number } = {}): DoorInProcess
     store,
     server,
     log,
-    ...options,
+    ...(options.heldBytesMax === undefined ? {} : { heldBytesMax: options.heldBytesMax }),
     crash(error) {
       throw error;
     },
   });
   const port = Number(door.listen(address).split(":").at(-1));
   return {
+    disk,
     store,
     server,
     door,

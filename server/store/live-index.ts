@@ -1,0 +1,246 @@
+/**
+ * Who waits for which events, so that an append finds them without walking all: listeners by stream, by pattern, by
+ * partition, and for the whole log.
+ *
+ * The core knows the streams as topics, numbers of this file's, and walks a batch once for all listeners. A pattern
+ * that many share is tried once an event.
+ */
+import { type Core, MemoryRefused } from "../core/core.ts";
+import { NEED_OUTPUT } from "../core/status.ts";
+import { KiB } from "../limits.ts";
+import type { Interest, PartitionInterest, PatternInterest, StreamInterest } from "./interest.ts";
+
+/** What one argument of a listener's interest is. */
+export type Argument = StreamInterest | PatternInterest | PartitionInterest;
+
+export interface LiveListener {
+  /**
+   * An event of the batch that is about to settle concerns this argument. `number` is its version, of a partition's
+   * argument its sequence; `bytes` is what its texts take. For one event the streams come first, then the patterns.
+   */
+  heard(argument: Argument, position: number, number: number, bytes: number): void;
+  /** The batch has events; asked of those that listen to the whole log. */
+  heardLog(): void;
+}
+
+interface Entry {
+  readonly listener: LiveListener;
+  readonly argument: Argument;
+}
+
+/** The listeners of one stream, pattern or partition. */
+interface Group {
+  /** The stream's or the pattern's bytes. */
+  readonly bytes: Uint8Array;
+  /** A topic's number; a pattern's place in the core's list is found when that is made. */
+  readonly number: number;
+  readonly entries: Set<Entry>;
+}
+
+const HITS_BYTES = 64 * KiB;
+const HIT_BYTES = 32;
+const OF_TOPIC = 0;
+const OF_PATTERN = 1;
+
+export class LiveIndex {
+  private readonly core: Core;
+  private readonly streams = new Map<string, Group>();
+  private readonly topics: (Group | null)[] = [];
+  private readonly freeTopics: number[] = [];
+  private readonly patterns = new Map<string, Group>();
+  private readonly partitions = new Map<number, Group>();
+  private readonly logs = new Set<LiveListener>();
+  /** The patterns as the core tries them, and their program; null where they have changed. */
+  private patternList: Group[] = [];
+  private patternProgram: Uint8Array | null = NO_BYTES;
+
+  constructor(core: Core) {
+    this.core = core;
+  }
+
+  /** Enters a listener under all that its interest names. Throws MemoryRefused, and has entered nothing then. */
+  enter(interest: Interest, listener: LiveListener): () => void {
+    if (interest.kind === "log") {
+      this.logs.add(listener);
+      return () => this.logs.delete(listener);
+    }
+    const leave: (() => void)[] = [];
+    try {
+      if (interest.kind === "partitions") {
+        for (const argument of interest.partitions) {
+          leave.push(this.enterPartition({ listener, argument }, argument.partition));
+        }
+      } else {
+        for (const argument of interest.streams) {
+          leave.push(this.enterStream({ listener, argument }, argument.streamId));
+        }
+        for (const argument of interest.patterns) {
+          leave.push(this.enterPattern({ listener, argument }, argument.pattern));
+        }
+      }
+    } catch (error) {
+      for (const undo of leave) undo();
+      throw error;
+    }
+    return () => {
+      for (const undo of leave) undo();
+    };
+  }
+
+  /** Tells the listeners of the events from position `from` on, below `to`, which are in flight. */
+  collect(from: number, to: number): void {
+    if (from === to) return;
+    for (const listener of this.logs) listener.heardLog();
+    const { streams, patterns, partitions } = this;
+    if (streams.size + patterns.size + partitions.size === 0) return;
+    const program = this.patternsProgram();
+    const hitsBytes = Math.max(HITS_BYTES, (patterns.size + 2) * HIT_BYTES);
+    const size = hitsBytes + program.length;
+    const address = this.core.allocate(size);
+    try {
+      this.core.memory.set(program, address + hitsBytes);
+      this.collectInto(address, address + hitsBytes, from, to);
+    } finally {
+      this.core.exports.release(address, size);
+    }
+  }
+
+  private collectInto(out: number, outEnd: number, from: number, to: number): void {
+    const { exports } = this.core;
+    let position = from;
+    while (true) {
+      const status = exports.topicsCollect(
+        position,
+        to,
+        out,
+        outEnd,
+        outEnd,
+        this.patternList.length,
+        this.partitions.size > 0,
+      );
+      this.tell(out, exports.getCollectedTail() >>> 0);
+      if (status !== NEED_OUTPUT) return;
+      position = exports.getCollectedPosition();
+    }
+  }
+
+  private tell(start: number, end: number): void {
+    for (let hit = start; hit < end; hit += HIT_BYTES) {
+      const { doubles, words } = this.core;
+      const position = doubles[hit / 8] as number;
+      const number = doubles[hit / 8 + 1] as number;
+      const kind = words[hit / 4 + 4] as number;
+      const which = words[hit / 4 + 5] as number;
+      const bytes = words[hit / 4 + 6] as number;
+      const group =
+        kind === OF_TOPIC
+          ? this.topics[which]
+          : kind === OF_PATTERN
+            ? this.patternList[which]
+            : this.partitions.get(which);
+      if (group === undefined || group === null) continue; // a partition that nobody listens to
+      for (const { listener, argument } of group.entries) {
+        listener.heard(argument, position, number, bytes);
+      }
+    }
+  }
+
+  // ── entering and leaving ────────────────────────────────────────────────────────────────────────
+
+  private enterStream(entry: Entry, streamId: Uint8Array): () => void {
+    const name = latin1(streamId);
+    const group = this.streams.get(name) ?? this.makeTopic(name, streamId);
+    group.entries.add(entry);
+    return () => {
+      group.entries.delete(entry);
+      if (group.entries.size === 0) this.removeTopic(name, group);
+    };
+  }
+
+  private makeTopic(name: string, streamId: Uint8Array): Group {
+    const number = this.freeTopics.pop() ?? this.topics.length;
+    const added = this.withBytes(streamId, (address, size) =>
+      this.core.exports.topicAdd(address, size, number),
+    );
+    if (added < 0) {
+      if (number < this.topics.length) this.freeTopics.push(number);
+      throw new MemoryRefused(0);
+    }
+    const group = { bytes: streamId, number, entries: new Set<Entry>() };
+    this.streams.set(name, group);
+    this.topics[number] = group;
+    return group;
+  }
+
+  private removeTopic(name: string, group: Group): void {
+    this.withBytes(group.bytes, (address, size) => this.core.exports.topicRemove(address, size));
+    this.streams.delete(name);
+    this.topics[group.number] = null;
+    this.freeTopics.push(group.number);
+  }
+
+  private enterPattern(entry: Entry, pattern: Uint8Array): () => void {
+    const name = latin1(pattern);
+    let group = this.patterns.get(name);
+    if (group === undefined) {
+      group = { bytes: pattern, number: 0, entries: new Set() };
+      this.patterns.set(name, group);
+      this.patternProgram = null;
+    }
+    const entered = group;
+    entered.entries.add(entry);
+    return () => {
+      entered.entries.delete(entry);
+      if (entered.entries.size > 0) return;
+      this.patterns.delete(name);
+      this.patternProgram = null;
+    };
+  }
+
+  private enterPartition(entry: Entry, partition: number): () => void {
+    let group = this.partitions.get(partition);
+    if (group === undefined) {
+      group = { bytes: NO_BYTES, number: partition, entries: new Set() };
+      this.partitions.set(partition, group);
+    }
+    const entered = group;
+    entered.entries.add(entry);
+    return () => {
+      entered.entries.delete(entry);
+      if (entered.entries.size === 0) this.partitions.delete(partition);
+    };
+  }
+
+  /** Each pattern's size and bytes, padded to a multiple of 4, as core-wasm/assembly/topics.ts takes them. */
+  private patternsProgram(): Uint8Array {
+    if (this.patternProgram !== null) return this.patternProgram;
+    this.patternList = [...this.patterns.values()];
+    const sizeOf = ({ bytes }: Group) => (4 + bytes.length + 3) & ~3;
+    const program = new Uint8Array(this.patternList.reduce((sum, group) => sum + sizeOf(group), 0));
+    const view = new DataView(program.buffer);
+    let at = 0;
+    for (const group of this.patternList) {
+      view.setUint32(at, group.bytes.length, true);
+      program.set(group.bytes, at + 4);
+      at += sizeOf(group);
+    }
+    this.patternProgram = program;
+    return program;
+  }
+
+  private withBytes<T>(bytes: Uint8Array, use: (address: number, size: number) => T): T {
+    const address = this.core.allocate(bytes.length);
+    try {
+      this.core.memory.set(bytes, address);
+      return use(address, bytes.length);
+    } finally {
+      this.core.exports.release(address, bytes.length);
+    }
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}

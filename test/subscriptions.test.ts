@@ -1,0 +1,307 @@
+/**
+ * The mechanism under every live reader, without a socket: what a subscription takes, in which order, and that neither
+ * the way from history to new events nor a slow sink loses or repeats one.
+ */
+import { afterEach, describe, expect, test } from "vitest";
+import { MiB, PENDING_EVENTS_MAX, PROGRESS_EVENTS } from "../server/limits.ts";
+import { EventStore } from "../server/store/event-store.ts";
+import { Filter } from "../server/store/filter.ts";
+import type { Interest } from "../server/store/interest.ts";
+import { Random } from "./support/random.ts";
+import { from, type RecordingSink, streams, subscribe } from "./support/recording-sink.ts";
+import { SimulatedDisk } from "./support/simulated-disk.ts";
+import { append, type NewEvent, nextTurn, queue } from "./support/store-driver.ts";
+
+const PARTITIONS = 4;
+const stores: EventStore[] = [];
+
+afterEach(() => {
+  for (const store of stores.splice(0)) store.close();
+});
+
+function openStore(): EventStore {
+  const store = EventStore.open({
+    disk: new SimulatedDisk({ random: new Random(1) }).boot(),
+    folder: "/data",
+    partitions: PARTITIONS,
+    segmentBytes: MiB,
+    durability: "fsync",
+    strict: false,
+    clock: () => 1_000,
+    random: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
+    log: () => {},
+    syncPlace: "loop",
+    schedules: false,
+  });
+  stores.push(store);
+  return store;
+}
+
+async function appendTo(store: EventStore, ...names: string[]): Promise<void> {
+  for (const stream of names) await append(store, [{ stream, name: "A" }]);
+}
+
+/** Lets all that is queued run. */
+async function settled(sinks: readonly RecordingSink[]): Promise<void> {
+  let before = -1;
+  for (;;) {
+    const now = sinks.reduce((sum, sink) => sum + sink.log.length, 0);
+    if (now === before) return;
+    before = now;
+    for (let i = 0; i < 64; i++) await nextTurn();
+  }
+}
+
+const LOG_FROM_0: Interest = { kind: "log", position: 0 };
+
+describe("what a subscription takes", () => {
+  test("a stream from a version on, then what comes", async () => {
+    const store = openStore();
+    await appendTo(store, "a", "b", "a", "a", "b");
+    const sink = subscribe(store, streams({ a: from(1) }));
+    await settled([sink]);
+    expect(sink.log).toEqual(["event 2", "event 3", "caught-up 4"]);
+    await appendTo(store, "b", "a");
+    await settled([sink]);
+    expect(sink.positions).toEqual([2, 3, 6]);
+    expect(sink.taken.map(({ version }) => version)).toEqual([1, 2, 3]);
+  });
+
+  test("a start above the stream's end takes nothing below it later", async () => {
+    const store = openStore();
+    await appendTo(store, "a");
+    const sink = subscribe(store, streams({ a: from(3), x: from(1) }));
+    await settled([sink]);
+    await appendTo(store, "a", "a", "x", "x", "a");
+    await settled([sink]);
+    expect(sink.taken.map(({ stream, version }) => `${stream} ${version}`)).toEqual(["x 1", "a 3"]);
+  });
+
+  test("from now on: nothing that is there already", async () => {
+    const store = openStore();
+    await appendTo(store, "a", "a");
+    const now = store.subscriptions.end;
+    const sinks = [
+      subscribe(store, streams({ a: from(0, now) })),
+      subscribe(store, streams({}, { "?": from(0, now) })),
+      subscribe(store, { kind: "log", position: now }),
+    ];
+    await settled(sinks);
+    for (const sink of sinks) expect(sink.log).toEqual(["caught-up 1"]);
+    await appendTo(store, "a");
+    await settled(sinks);
+    for (const sink of sinks) expect(sink.positions).toEqual([2]);
+  });
+
+  test("an event that several arguments take comes once, and a stream's start beats a pattern's", async () => {
+    const store = openStore();
+    await appendTo(store, "user-1", "user-2", "user-1", "order-1", "user-1", "user-2");
+    const interest = streams(
+      { "user-1": from(2), "user-3": from(1) },
+      { "user-*": from(1), "*-2": from(0), "user-?": from(9) },
+    );
+    const sink = subscribe(store, interest);
+    await settled([sink]);
+    expect(sink.positions).toEqual([1, 4, 5]);
+    await appendTo(store, "user-3", "user-2", "user-3", "user-4", "user-4");
+    await settled([sink]);
+    expect(sink.positions).toEqual([1, 4, 5, 7, 8, 10]);
+  });
+
+  test("a stream under another key than its own is not taken, live or not", async () => {
+    const store = openStore();
+    const key = "550e8400-e29b-41d4-a716-446655440000";
+    const keyBytes = Buffer.from(key.replaceAll("-", ""), "hex");
+    await append(store, [{ stream: "a", name: "A" }], key);
+    await appendTo(store, "b");
+    const literal = (name: string) => ({
+      streamId: Buffer.from(name),
+      key: keyBytes,
+      start: from(0),
+    });
+    const interest: Interest = {
+      kind: "streams",
+      streams: [literal("a"), literal("b")],
+      patterns: [],
+    };
+    const sink = subscribe(store, interest);
+    await settled([sink]);
+    await appendTo(store, "b", "a");
+    await settled([sink]);
+    expect(sink.positions).toEqual([0, 3]);
+  });
+
+  test("a filter takes a part of it, and progress tells what did not match", async () => {
+    const store = openStore();
+    const filter = new Filter();
+    filter.names.push(Buffer.from("B"));
+    const transaction = (name: string, count: number): NewEvent[] =>
+      Array.from({ length: count }, () => ({ stream: "a", name }));
+    await append(store, transaction("A", PROGRESS_EVENTS / 2));
+    await append(store, transaction("A", PROGRESS_EVENTS / 2));
+    await append(store, transaction("B", 1));
+    const sink = subscribe(store, LOG_FROM_0, { filter });
+    await settled([sink]);
+    expect(sink.log.slice(-3)).toEqual([
+      expect.stringMatching(/^progress 9\d{3}$/),
+      "event 10000",
+      "caught-up 10000",
+    ]);
+    await append(store, transaction("A", PROGRESS_EVENTS / 2));
+    await append(store, transaction("A", PROGRESS_EVENTS / 2));
+    await append(store, transaction("B", 1));
+    await settled([sink]);
+    expect(sink.log.slice(-2)).toEqual([
+      expect.stringMatching(/^progress (19\d{3}|20000)$/),
+      "event 20001",
+    ]);
+  });
+});
+
+describe("order and completeness", () => {
+  /** Everything that there can be followed, from its beginning, over the streams s0 … s5. */
+  function interests(
+    now: number,
+  ): { name: string; interest: Interest; takes(event: Place): boolean }[] {
+    return [
+      { name: "the log", interest: LOG_FROM_0, takes: () => true },
+      {
+        name: "the log from a position on",
+        interest: { kind: "log", position: now },
+        takes: ({ position }) => position >= now,
+      },
+      { name: "one stream", interest: streams({ s1: from(0) }), takes: (e) => e.stream === "s1" },
+      {
+        name: "streams, each with its start",
+        interest: streams({ s1: from(3), s2: from(0), s3: from(0, now), s9: from(0) }),
+        takes: (e) =>
+          (e.stream === "s1" && e.version >= 3) ||
+          e.stream === "s2" ||
+          (e.stream === "s3" && e.position >= now),
+      },
+      {
+        name: "patterns and a stream",
+        interest: streams({ s1: from(5) }, { "s[1-3]": from(2), "*4": from(0, now) }),
+        takes: (e) =>
+          e.stream === "s1"
+            ? e.version >= 5
+            : (/s[23]/.test(e.stream) && e.version >= 2) ||
+              (e.stream === "s4" && e.position >= now),
+      },
+      {
+        name: "a partition",
+        interest: { kind: "partitions", partitions: [{ partition: 1, start: from(0) }] },
+        takes: (e) => e.partition === 1,
+      },
+      {
+        name: "partitions, each with its start",
+        interest: {
+          kind: "partitions",
+          partitions: [
+            { partition: 0, start: from(4) },
+            { partition: 3, start: from(0, now) },
+          ],
+        },
+        takes: (e) =>
+          (e.partition === 0 && e.sequence >= 4) || (e.partition === 3 && e.position >= now),
+      },
+    ];
+  }
+
+  interface Place {
+    readonly position: number;
+    readonly version: number;
+    readonly sequence: number;
+    readonly stream: string;
+    readonly partition: number;
+  }
+
+  test("sinks of every kind get what they take, once and in order, however slow they are", async () => {
+    const seed = Date.now() % 1_000_000;
+    const random = new Random(seed);
+    const store = openStore();
+    const appendSome = async () => {
+      for (let i = random.below(4); i >= 0; i--) {
+        const events = Array.from({ length: 1 + random.below(12) }, () => ({
+          stream: `s${random.below(6)}`,
+          name: "A",
+        }));
+        while (queue(store, events) === null) store.flush();
+      }
+      store.flush();
+      await nextTurn();
+    };
+    for (let i = 0; i < 40; i++) await appendSome();
+    const now = store.subscriptions.end;
+    const followed = interests(now).flatMap(({ interest, ...rest }) =>
+      // One that is never slow, one that stalls, and one that is given a few now and then.
+      [Number.POSITIVE_INFINITY, 0, 5].map((room) => ({
+        ...rest,
+        room,
+        sink: subscribe(store, interest, { room }),
+      })),
+    );
+    for (let i = 0; i < 120; i++) {
+      await appendSome();
+      for (const { sink, room } of followed) {
+        if (room === 5 && random.below(3) === 0) sink.giveRoom(random.below(30));
+      }
+    }
+    for (const { sink } of followed) sink.giveRoom(1_000_000);
+    const sinks = followed.map(({ sink }) => sink);
+    await settled(sinks);
+    await appendSome();
+    await settled(sinks);
+
+    const all: Place[] = store.readEvents(0, 100_000).map((event) => ({
+      position: event.position,
+      version: event.streamVersion,
+      sequence: event.partitionSequence,
+      stream: event.streamId,
+      partition: event.partitionId,
+    }));
+    expect(all.length).toBeGreaterThan(PENDING_EVENTS_MAX * 2);
+    for (const { name, room, sink, takes } of followed) {
+      const wanted = all.filter(takes).map(({ partition: _, ...event }) => event);
+      expect(sink.taken, `${name}, room ${room}, seed ${seed}`).toEqual(wanted);
+      expect(sink.log.filter((line) => line.startsWith("caught-up"))).toHaveLength(1);
+    }
+    expect(store.subscriptions.behindCount).toBe(0);
+  });
+
+  test("a subscription that has ended gets nothing more, also within what it is given", async () => {
+    const store = openStore();
+    await appendTo(store, "a", "a", "a");
+    const behind = subscribe(store, LOG_FROM_0, { room: 1 });
+    await settled([behind]);
+    expect(behind.positions).toEqual([0]);
+    behind.subscription.end();
+    behind.giveRoom(10);
+    const live = subscribe(store, streams({ a: from(0, store.subscriptions.end) }));
+    await settled([live]);
+    live.subscription.end();
+    live.subscription.end();
+    await appendTo(store, "a");
+    await settled([behind, live]);
+    expect(behind.positions).toEqual([0]);
+    expect(live.positions).toEqual([]);
+    expect(store.subscriptions.count).toBe(0);
+  });
+});
+
+describe("waiting for one batch", () => {
+  test("calls back once for what the interest names, and not after its end", async () => {
+    const store = openStore();
+    const calls: string[] = [];
+    store.subscriptions.wait(streams({ a: from(0) }), () => calls.push("a"));
+    store.subscriptions.wait(streams({}, { "b*": from(0) }), () => calls.push("b*"));
+    store.subscriptions.wait({ kind: "log", position: 0 }, () => calls.push("log"));
+    store.subscriptions.wait(streams({ a: from(0) }), () => calls.push("ended"))();
+    expect(store.subscriptions.waitingCount).toBe(3);
+    await appendTo(store, "c");
+    expect(calls).toEqual(["log"]);
+    await appendTo(store, "a", "a", "bb");
+    expect(calls).toEqual(["log", "a", "b*"]);
+    expect(store.subscriptions.waitingCount).toBe(0);
+  });
+});
