@@ -3,7 +3,7 @@
  * that nothing is pushed before it is durable.
  */
 import { afterEach, describe, expect, test } from "vitest";
-import { SUBSCRIPTIONS_MAX, WINDOW_DEFAULT } from "../server/limits.ts";
+import { SUBSCRIPTION_ARGUMENTS_MAX, SUBSCRIPTIONS_MAX, WINDOW_DEFAULT } from "../server/limits.ts";
 import { type DoorInProcess, openDoor } from "./support/door.ts";
 import type { Plain } from "./support/model.ts";
 import { RawClient } from "./support/raw-client.ts";
@@ -383,6 +383,19 @@ describe("durability and order", () => {
   });
 });
 
+test("a resume by stream: the streams seen at their places, and those that are new by the pattern", async () => {
+  const writer = await connect();
+  await append(writer, "s-1", "s-2", "s-1", "s-2", "s-3");
+  const follower = await Follower.open(
+    await connect(),
+    ...["ESUB", "s-*", "s-1", "s-2", "FROM", "MAP", "s-1=1", "s-2=2"],
+  );
+  await append(writer, "s-2", "s-4", "s-3", "t-1");
+  // What s-3 had is not named in MAP, so the pattern takes it from the latest on.
+  expect(await follower.messages(4)).toEqual(["0 s-1 1", "1 s-2 2", "2 s-4 0", "3 s-3 1"]);
+  await follower.quiet();
+});
+
 describe("what is refused", () => {
   test.each([
     [["ESUB"], "INVALIDARG unexpected end of input: expected stream id"],
@@ -416,6 +429,19 @@ describe("what is refused", () => {
         /^NOPROTO .*HELLO 3.*SUBSCRIBE.*BLOCK.*Server-Sent Events/,
       );
     }
+  });
+
+  test("more streams than a subscription may have", async () => {
+    const streams = Array.from({ length: SUBSCRIPTION_ARGUMENTS_MAX + 1 }, (_, i) => `s${i}`);
+    const limit = `the number of streams of a subscription is limited to ${SUBSCRIPTION_ARGUMENTS_MAX}`;
+    const client = await connect();
+    expect(await client.error("ESUB", ...streams)).toBe(
+      `TOOLARGE ${limit}, but ${SUBSCRIPTION_ARGUMENTS_MAX + 1} was asked`,
+    );
+    await append(client, "s0", "s9000");
+    const follower = await Follower.open(client, "ESUB", ...streams.slice(1), "FROM", 0);
+    await append(client, "s5", "s16384");
+    expect(await follower.messages(3)).toEqual(["0 s9000 0", "1 s5 0", "2 s16384 0"]);
   });
 
   test("more subscriptions than a connection may have", async () => {

@@ -2,8 +2,8 @@
  * The mechanism under every live reader, without a socket: what a subscription takes, in which order, and that neither
  * the way from history to new events nor a slow sink loses or repeats one.
  */
-import { afterEach, describe, expect, test } from "vitest";
-import { MiB, PENDING_EVENTS_MAX, PROGRESS_EVENTS } from "../server/limits.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { MiB, PENDING_EVENTS_MAX, PROGRESS_EVENTS, PROGRESS_MS } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";
 import { Filter } from "../server/store/filter.ts";
 import type { Interest } from "../server/store/interest.ts";
@@ -19,7 +19,7 @@ afterEach(() => {
   for (const store of stores.splice(0)) store.close();
 });
 
-function openStore(): EventStore {
+function openStore(memtableEvents?: number): EventStore {
   const store = EventStore.open({
     disk: new SimulatedDisk({ random: new Random(1) }).boot(),
     folder: "/data",
@@ -32,6 +32,7 @@ function openStore(): EventStore {
     log: () => {},
     syncPlace: "loop",
     schedules: false,
+    ...(memtableEvents === undefined ? {} : { memtableEvents }),
   });
   stores.push(store);
   return store;
@@ -158,6 +159,26 @@ describe("what a subscription takes", () => {
   });
 });
 
+test("progress is told from time to time, how far it is, also when nothing comes", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const store = openStore();
+    await appendTo(store, "b", "b");
+    const live = subscribe(store, streams({ a: from(0) }));
+    const stalled = subscribe(store, LOG_FROM_0, { room: 1 });
+    await settled([live, stalled]);
+    vi.advanceTimersByTime(PROGRESS_MS);
+    await appendTo(store, "b");
+    vi.advanceTimersByTime(PROGRESS_MS);
+    expect(live.log).toEqual(["caught-up 1", "progress 1", "progress 2"]);
+    expect(stalled.log).toEqual(["event 0", "progress 0", "progress 0"]);
+    for (const sink of [live, stalled]) sink.subscription.end();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 describe("order and completeness", () => {
   /** Everything that there can be followed, from its beginning, over the streams s0 … s5. */
   function interests(
@@ -216,58 +237,65 @@ describe("order and completeness", () => {
     readonly partition: number;
   }
 
-  test("sinks of every kind get what they take, once and in order, however slow they are", async () => {
-    const seed = Date.now() % 1_000_000;
-    const random = new Random(seed);
-    const store = openStore();
-    const appendSome = async () => {
-      for (let i = random.below(4); i >= 0; i--) {
-        const events = Array.from({ length: 1 + random.below(12) }, () => ({
-          stream: `s${random.below(6)}`,
-          name: "A",
-        }));
-        while (queue(store, events) === null) store.flush();
+  test.each([
+    ["in memory", undefined],
+    ["in runs", 100],
+  ])(
+    "sinks of every kind get what they take, once and in order, however slow they are, from an index %s",
+    async (_, memtableEvents) => {
+      const seed = Date.now() % 1_000_000;
+      const random = new Random(seed);
+      const store = openStore(memtableEvents);
+      const appendSome = async () => {
+        for (let i = random.below(4); i >= 0; i--) {
+          const events = Array.from({ length: 1 + random.below(12) }, () => ({
+            stream: `s${random.below(6)}`,
+            name: "A",
+          }));
+          while (queue(store, events) === null) store.flush();
+        }
+        store.flush();
+        await nextTurn();
+      };
+      for (let i = 0; i < 40; i++) await appendSome();
+      const now = store.subscriptions.end;
+      const followed = interests(now).flatMap(({ interest, ...rest }) =>
+        // One that is never slow, one that stalls, and one that is given a few now and then.
+        [Number.POSITIVE_INFINITY, 0, 5].map((room) => ({
+          ...rest,
+          room,
+          sink: subscribe(store, interest, { room }),
+        })),
+      );
+      for (let i = 0; i < 120; i++) {
+        await appendSome();
+        for (const { sink, room } of followed) {
+          if (room === 5 && random.below(3) === 0) sink.giveRoom(random.below(30));
+        }
       }
-      store.flush();
-      await nextTurn();
-    };
-    for (let i = 0; i < 40; i++) await appendSome();
-    const now = store.subscriptions.end;
-    const followed = interests(now).flatMap(({ interest, ...rest }) =>
-      // One that is never slow, one that stalls, and one that is given a few now and then.
-      [Number.POSITIVE_INFINITY, 0, 5].map((room) => ({
-        ...rest,
-        room,
-        sink: subscribe(store, interest, { room }),
-      })),
-    );
-    for (let i = 0; i < 120; i++) {
+      for (const { sink } of followed) sink.giveRoom(1_000_000);
+      const sinks = followed.map(({ sink }) => sink);
+      await settled(sinks);
       await appendSome();
-      for (const { sink, room } of followed) {
-        if (room === 5 && random.below(3) === 0) sink.giveRoom(random.below(30));
-      }
-    }
-    for (const { sink } of followed) sink.giveRoom(1_000_000);
-    const sinks = followed.map(({ sink }) => sink);
-    await settled(sinks);
-    await appendSome();
-    await settled(sinks);
+      await settled(sinks);
 
-    const all: Place[] = store.readEvents(0, 100_000).map((event) => ({
-      position: event.position,
-      version: event.streamVersion,
-      sequence: event.partitionSequence,
-      stream: event.streamId,
-      partition: event.partitionId,
-    }));
-    expect(all.length).toBeGreaterThan(PENDING_EVENTS_MAX * 2);
-    for (const { name, room, sink, takes } of followed) {
-      const wanted = all.filter(takes).map(({ partition: _, ...event }) => event);
-      expect(sink.taken, `${name}, room ${room}, seed ${seed}`).toEqual(wanted);
-      expect(sink.log.filter((line) => line.startsWith("caught-up"))).toHaveLength(1);
-    }
-    expect(store.subscriptions.behindCount).toBe(0);
-  });
+      const all: Place[] = store.readEvents(0, 100_000).map((event) => ({
+        position: event.position,
+        version: event.streamVersion,
+        sequence: event.partitionSequence,
+        stream: event.streamId,
+        partition: event.partitionId,
+      }));
+      expect(all.length).toBeGreaterThan(PENDING_EVENTS_MAX * 2);
+      for (const { name, room, sink, takes } of followed) {
+        const wanted = all.filter(takes).map(({ partition: _, ...event }) => event);
+        expect(sink.taken, `${name}, room ${room}, seed ${seed}`).toEqual(wanted);
+        expect(sink.log.filter((line) => line.startsWith("caught-up"))).toHaveLength(1);
+      }
+      expect(store.subscriptions.behindCount).toBe(0);
+      expect(store.memoryFigures().runCount > 0).toBe(memtableEvents !== undefined);
+    },
+  );
 
   test("a subscription that has ended gets nothing more, also within what it is given", async () => {
     const store = openStore();
@@ -290,6 +318,41 @@ describe("order and completeness", () => {
 });
 
 describe("waiting for one batch", () => {
+  test("who comes and goes in any order is found, or is not, by stream and by pattern", async () => {
+    const seed = Date.now() % 1_000_000;
+    const random = new Random(seed);
+    const store = openStore();
+    const called: string[] = [];
+    const waiting = new Map<string, () => void>();
+    const interestOf = (name: string): Interest =>
+      name.endsWith("*") ? streams({}, { [name]: from(0) }) : streams({ [name]: from(0) });
+    for (let round = 0; round < 6; round++) {
+      for (let i = 0; i < 800; i++) {
+        const name = `n${random.below(1_500)}${random.below(8) === 0 ? "-*" : ""}`;
+        const leave = waiting.get(name);
+        if (leave !== undefined) {
+          leave();
+          waiting.delete(name);
+        } else {
+          waiting.set(
+            name,
+            store.subscriptions.wait(interestOf(name), () => called.push(name)),
+          );
+        }
+      }
+      expect(store.subscriptions.waitingCount).toBe(waiting.size);
+      // Each is heard through an event of its own, and others' events reach nobody.
+      const events = [...waiting.keys(), "x1", "n", "n-"].map((name) => {
+        return { stream: name.replace("*", "y"), name: "A" };
+      });
+      await append(store, events);
+      expect(called.sort(), `seed ${seed}`).toEqual([...waiting.keys()].sort());
+      expect(store.subscriptions.waitingCount).toBe(0);
+      waiting.clear();
+      called.length = 0;
+    }
+  });
+
   test("calls back once for what the interest names, and not after its end", async () => {
     const store = openStore();
     const calls: string[] = [];

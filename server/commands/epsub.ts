@@ -8,7 +8,7 @@ import type { Interest } from "../store/interest.ts";
 import { shownBytes } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command, Context } from "./command.ts";
-import { type Subscribed, startOf, subscribedReply } from "./esub.ts";
+import { logPosition, type Subscribed, startOf, subscribedReply } from "./esub.ts";
 import { parsePartitions } from "./filter-options.ts";
 import { parsePartition, unexpectedEnd } from "./options.ts";
 import { SessionSubscriptions } from "./session-subscriptions.ts";
@@ -83,11 +83,8 @@ function interestOf(
   end: number,
   partitions: number,
 ): Interest {
-  if (chosen === null) {
-    if (from.kind === "latest") return { kind: "log", position: end };
-    if (from.kind === "position") return { kind: "log", position: from.position };
-    if (from.kind === "number" && from.number === 0) return { kind: "log", position: 0 };
-  }
+  const position = chosen === null ? logPosition(from, end) : null;
+  if (position !== null) return { kind: "log", position };
   const followed = [];
   for (let partition = 0; partition < partitions; partition++) {
     if (chosen !== null && chosen[partition] !== 1) continue;

@@ -127,7 +127,12 @@ function checkNames(from: From, streams: readonly StreamArgument[]): void {
   }
 }
 
+/** What is followed; `end` is the position of the next event that will be durable. */
 function interestOf(streams: readonly StreamArgument[], from: From, end: number): Interest {
+  // Every stream from one point on is the log itself, whatever else is named.
+  const takesAll = streams.some(({ isPattern, written }) => isPattern && written === "*");
+  const position = takesAll ? logPosition(from, end) : null;
+  if (position !== null) return { kind: "log", position };
   const interest: Interest = { kind: "streams", streams: [], patterns: [] };
   for (const { written, bytes, isPattern, key } of streams) {
     const start = startOf(from, written, end);
@@ -135,6 +140,13 @@ function interestOf(streams: readonly StreamArgument[], from: From, end: number)
     else interest.streams.push({ streamId: bytes, key, start });
   }
   return interest;
+}
+
+/** The position from which on everything is followed where all is, or null where that is no one position. */
+export function logPosition(from: From, end: number): number | null {
+  if (from.kind === "latest") return end;
+  if (from.kind === "position") return from.position;
+  return from.kind === "number" && from.number === 0 ? 0 : null;
 }
 
 /** Where the argument with this name begins; `end` is the position of the next event that will be durable. */

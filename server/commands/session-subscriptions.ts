@@ -75,10 +75,22 @@ export class SessionSubscriptions {
     this.pushed.delete(sink.id);
   }
 
-  /** Where the connection's channels and patterns are kept. */
+  /** Where the connection's channels and patterns are kept; made when the first is to be added. */
   get channels(): PublishSink {
     this.published ??= new PublishSink(this.store.subscriptions, this.session);
     return this.published;
+  }
+
+  /** The same where there are any, else null. */
+  get channelsIfAny(): PublishSink | null {
+    return this.published;
+  }
+
+  /** Some were removed. */
+  channelsRemoved(): void {
+    if (this.publishedCount > 0) return;
+    this.published?.end();
+    this.published = null;
   }
 
   /** Throws TOOLARGE unless there is room for so many subscriptions more. */

@@ -135,14 +135,17 @@ function removing(
     flags: ["pubsub", "noscript", "loading", "stale"],
     parse: parseNames,
 
-    run(given, { store, session }) {
-      const subscriptions = SessionSubscriptions.of(store, session);
-      const names = given.length > 0 ? given : what.all(subscriptions.channels);
-      if (names.length === 0) return [{ name: null, count: subscriptions.publishedCount }];
-      return names.map((name) => {
-        what.remove(subscriptions.channels, name);
-        return { name, count: subscriptions.publishedCount };
+    run(given, { session: { subscriptions } }) {
+      const sink = subscriptions?.channelsIfAny ?? null;
+      const names = given.length > 0 || sink === null ? given : what.all(sink);
+      const count = () => subscriptions?.publishedCount ?? 0;
+      if (names.length === 0) return [{ name: null, count: count() }];
+      const answers = names.map((name) => {
+        if (sink !== null) what.remove(sink, name);
+        return { name, count: count() };
       });
+      subscriptions?.channelsRemoved();
+      return answers;
     },
 
     reply(answers, reply) {

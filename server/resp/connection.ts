@@ -32,6 +32,7 @@ import {
 import { FAULT, MORE, RequestDecoder } from "./decoder.ts";
 import type { RespDoor } from "./door.ts";
 import { HeldKind, type HeldReplies } from "./held-replies.ts";
+import { Unsent } from "./unsent.ts";
 
 /** Replies of one chunk are sent when they are longer than this. */
 const FLUSH_BYTES = 256 * KiB;
@@ -66,10 +67,9 @@ export class Connection implements SessionLink, Staging {
   private underway: Underway | null = null;
   /** What the request under way waits for; null where it does not wait. */
   private wait: Wait | null = null;
-  private unsent: Uint8Array[] = [];
-  private unsentTotal = 0;
   /** How often the socket took bytes that had waited. */
   drainCount = 0;
+  private readonly unsent: Unsent;
   private countedBytes = 0;
   private isPaused = false;
   private hasPeerEnded = false;
@@ -85,6 +85,7 @@ export class Connection implements SessionLink, Staging {
   constructor(door: RespDoor, socket: RespSocket, address: string, localAddress: string) {
     this.door = door;
     this.socket = socket;
+    this.unsent = new Unsent(socket);
     this.args = new Arguments(this.decoder, this);
     this.session = door.server.sessions.open(address, localAddress, this);
     this.context = {
@@ -100,7 +101,7 @@ export class Connection implements SessionLink, Staging {
   }
 
   get unsentBytes(): number {
-    return this.unsentTotal;
+    return this.unsent.bytes;
   }
 
   // ── in ──────────────────────────────────────────────────────────────────────────────────────────
@@ -402,19 +403,14 @@ export class Connection implements SessionLink, Staging {
   send(memory: Uint8Array, start: number, length: number): void {
     if (this.isClosed) return;
     this.door.server.outputBytes += length;
-    let sent = 0;
-    if (this.unsentTotal === 0) {
-      sent = Math.max(0, this.socket.write(memory, start, length));
-      if (sent === length) return;
-    }
-    this.unsent.push(memory.slice(start + sent, start + length));
-    this.unsentTotal += length - sent;
-    if (this.unsentTotal > UNSENT_BYTES_MAX && this.blocked === "no") this.blocked = "output";
+    this.unsent.send(memory, start, length);
+    if (this.unsent.bytes === 0) return;
+    if (this.unsent.bytes > UNSENT_BYTES_MAX && this.blocked === "no") this.blocked = "output";
     this.balance();
   }
 
   get takesPushes(): boolean {
-    return !this.isClosed && !this.isLeaving && this.unsentTotal < PUSH_UNSENT_BYTES;
+    return !this.isClosed && !this.isLeaving && this.unsent.bytes < PUSH_UNSENT_BYTES;
   }
 
   /** Sends what answers nothing; once the connection's last reply is written nothing follows it. */
@@ -436,21 +432,12 @@ export class Connection implements SessionLink, Staging {
   /** The socket takes bytes again. */
   drained(): void {
     this.drainCount++;
-    while (this.unsent.length > 0) {
-      const bytes = this.unsent[0] as Uint8Array;
-      const sent = Math.max(0, this.socket.write(bytes));
-      this.unsentTotal -= sent;
-      if (sent < bytes.length) {
-        this.unsent[0] = bytes.subarray(sent);
-        break;
-      }
-      this.unsent.shift();
-    }
+    this.unsent.drain();
     if (this.isEnding) {
       this.end();
       return;
     }
-    if (this.unsentTotal <= UNSENT_BYTES_MAX / 2) this.unblock("output");
+    if (this.unsent.bytes <= UNSENT_BYTES_MAX / 2) this.unblock("output");
     this.endWhenIdle();
     this.balance();
     if (this.takesPushes) this.session.subscriptions?.resume();
@@ -459,7 +446,7 @@ export class Connection implements SessionLink, Staging {
   /** Counts what this connection holds, and stops or resumes reading it. */
   private balance(): void {
     if (this.isClosed) return;
-    const held = this.waitingBytes + this.unsentTotal;
+    const held = this.waitingBytes + this.unsent.bytes;
     const change = held - this.countedBytes;
     this.countedBytes = held; // first: counting may cut this very connection, which gives back what is counted
     this.door.countHeld(change);
@@ -482,7 +469,7 @@ export class Connection implements SessionLink, Staging {
   /** Ends the connection when all its replies are sent. */
   private end(): void {
     this.isEnding = true;
-    if (this.unsentTotal > 0 || this.isClosed) return;
+    if (this.unsent.bytes > 0 || this.isClosed) return;
     this.socket.end();
     // A client that goes on sending is read no longer than it takes to see why.
     this.socket.timeout(FAREWELL_SECONDS);
@@ -490,7 +477,7 @@ export class Connection implements SessionLink, Staging {
 
   /** All that was asked is answered, and the socket has it. */
   get isDone(): boolean {
-    return this.isEnding && this.unsentTotal === 0;
+    return this.isEnding && this.unsent.bytes === 0;
   }
 
   /** Ends the connection in order, when the server stops: what it asked and was answered is sent. */
@@ -511,8 +498,7 @@ export class Connection implements SessionLink, Staging {
     this.isClosed = true;
     this.door.countHeld(-this.countedBytes);
     this.countedBytes = 0;
-    this.unsent = [];
-    this.unsentTotal = 0;
+    this.unsent.clear();
     this.wait?.cancel();
     this.wait = null;
     this.underway = null;

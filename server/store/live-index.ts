@@ -5,7 +5,7 @@
  * The core knows the streams as topics, numbers of this file's, and walks a batch once for all listeners. A pattern
  * that many share is tried once an event.
  */
-import { type Core, MemoryRefused } from "../core/core.ts";
+import { type Core, MemoryRefused, OutputArea, UUID_BYTES } from "../core/core.ts";
 import { NEED_OUTPUT } from "../core/status.ts";
 import { KiB } from "../limits.ts";
 import type { Interest, PartitionInterest, PatternInterest, StreamInterest } from "./interest.ts";
@@ -37,7 +37,8 @@ interface Group {
   readonly entries: Set<Entry>;
 }
 
-const HITS_BYTES = 64 * KiB;
+/** The area when it is made, half of it for hits. */
+const HITS_BYTES_MIN = 64 * KiB;
 const HIT_BYTES = 32;
 const OF_TOPIC = 0;
 const OF_PATTERN = 1;
@@ -50,12 +51,21 @@ export class LiveIndex {
   private readonly patterns = new Map<string, Group>();
   private readonly partitions = new Map<number, Group>();
   private readonly logs = new Set<LiveListener>();
+  /**
+   * Where a batch's hits are written, and the patterns' program behind them. It is made as large as it must be when
+   * somebody is entered: a batch that settles cannot be refused memory.
+   */
+  private readonly area: OutputArea;
+  private readonly keyAddress: number;
+  private programBytes = 0;
   /** The patterns as the core tries them, and their program; null where they have changed. */
   private patternList: Group[] = [];
   private patternProgram: Uint8Array | null = NO_BYTES;
 
   constructor(core: Core) {
     this.core = core;
+    this.area = new OutputArea(core, HITS_BYTES_MIN);
+    this.keyAddress = core.allocate(UUID_BYTES);
   }
 
   /** Enters a listener under all that its interest names. Throws MemoryRefused, and has entered nothing then. */
@@ -91,37 +101,34 @@ export class LiveIndex {
   collect(from: number, to: number): void {
     if (from === to) return;
     for (const listener of this.logs) listener.heardLog();
-    const { streams, patterns, partitions } = this;
+    const { streams, patterns, partitions, area } = this;
     if (streams.size + patterns.size + partitions.size === 0) return;
     const program = this.patternsProgram();
-    const hitsBytes = Math.max(HITS_BYTES, (patterns.size + 2) * HIT_BYTES);
-    const size = hitsBytes + program.length;
-    const address = this.core.allocate(size);
-    try {
-      this.core.memory.set(program, address + hitsBytes);
-      this.collectInto(address, address + hitsBytes, from, to);
-    } finally {
-      this.core.exports.release(address, size);
-    }
-  }
-
-  private collectInto(out: number, outEnd: number, from: number, to: number): void {
+    const hitsEnd = area.origin + hitsBytes(patterns.size);
+    this.core.memory.set(program, hitsEnd);
     const { exports } = this.core;
     let position = from;
     while (true) {
       const status = exports.topicsCollect(
         position,
         to,
-        out,
-        outEnd,
-        outEnd,
+        area.origin,
+        hitsEnd,
+        hitsEnd,
         this.patternList.length,
-        this.partitions.size > 0,
+        partitions.size > 0,
       );
-      this.tell(out, exports.getCollectedTail() >>> 0);
+      this.tell(area.origin, exports.getCollectedTail() >>> 0);
       if (status !== NEED_OUTPUT) return;
       position = exports.getCollectedPosition();
     }
+  }
+
+  /** Whether the event at a position of the batch that is collected has this partition key (16 bytes). */
+  keyIs(position: number, key: Uint8Array): boolean {
+    const address = this.keyAddress;
+    this.core.memory.set(key, address);
+    return this.core.exports.flightKeyIs(position, address) !== 0;
   }
 
   private tell(start: number, end: number): void {
@@ -184,6 +191,9 @@ export class LiveIndex {
     let group = this.patterns.get(name);
     if (group === undefined) {
       group = { bytes: pattern, number: 0, entries: new Set() };
+      const programBytes = this.programBytes + programSize(group);
+      this.area.reserve(hitsBytes(this.patterns.size + 1) + programBytes);
+      this.programBytes = programBytes;
       this.patterns.set(name, group);
       this.patternProgram = null;
     }
@@ -193,6 +203,7 @@ export class LiveIndex {
       entered.entries.delete(entry);
       if (entered.entries.size > 0) return;
       this.patterns.delete(name);
+      this.programBytes -= programSize(entered);
       this.patternProgram = null;
     };
   }
@@ -215,14 +226,13 @@ export class LiveIndex {
   private patternsProgram(): Uint8Array {
     if (this.patternProgram !== null) return this.patternProgram;
     this.patternList = [...this.patterns.values()];
-    const sizeOf = ({ bytes }: Group) => (4 + bytes.length + 3) & ~3;
-    const program = new Uint8Array(this.patternList.reduce((sum, group) => sum + sizeOf(group), 0));
+    const program = new Uint8Array(this.programBytes);
     const view = new DataView(program.buffer);
     let at = 0;
     for (const group of this.patternList) {
       view.setUint32(at, group.bytes.length, true);
       program.set(group.bytes, at + 4);
-      at += sizeOf(group);
+      at += programSize(group);
     }
     this.patternProgram = program;
     return program;
@@ -240,6 +250,16 @@ export class LiveIndex {
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+/** Bytes of the area for hits: one event may hit every pattern. */
+function hitsBytes(patternCount: number): number {
+  return Math.max(HITS_BYTES_MIN / 2, (patternCount + 2) * HIT_BYTES);
+}
+
+/** Bytes that a pattern takes in the program. */
+function programSize({ bytes }: Group): number {
+  return (4 + bytes.length + 3) & ~3;
+}
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");

@@ -8,7 +8,7 @@
  */
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
-import { MemoryRefused, UUID_BYTES } from "../core/core.ts";
+import { MemoryRefused } from "../core/core.ts";
 import type { Encoding } from "../core/encoding.ts";
 import { StoreError, tooLarge } from "../errors.ts";
 import { PENDING_EVENTS_MAX, PROGRESS_EVENTS } from "../limits.ts";
@@ -78,6 +78,7 @@ export class Subscription implements LiveListener {
   private readonly filter: Uint8Array | null;
   private readonly leave: () => void;
   private readonly leaveAdded = new Map<StreamInterest | PatternInterest, () => void>();
+  /** The interest for the core; undefined until it is asked for. */
   private program: Uint8Array | null | undefined;
   private isEnded = false;
   private isBehind: boolean;
@@ -180,7 +181,7 @@ export class Subscription implements LiveListener {
   heard(argument: Argument, position: number, number: number, bytes: number): void {
     if (position === this.claimed || position === this.lastHeard) return;
     if ("streamId" in argument) {
-      if (argument.key !== null && !this.isKey(position, argument.key)) return;
+      if (argument.key !== null && !this.host.index.keyIs(position, argument.key)) return;
       this.claimed = position;
     }
     if (number < argument.start.number) return;
@@ -198,15 +199,6 @@ export class Subscription implements LiveListener {
 
   private get isOverrun(): boolean {
     return this.backlogBytes > this.sink.backlogBytesMax;
-  }
-
-  private isKey(position: number, key: Uint8Array): boolean {
-    const { core } = this.host;
-    const address = core.allocate(UUID_BYTES);
-    core.memory.set(key, address);
-    const isKey = core.exports.flightKeyIs(position, address) !== 0;
-    core.exports.release(address, UUID_BYTES);
-    return isKey;
   }
 
   // ── running ─────────────────────────────────────────────────────────────────────────────────────

@@ -43,7 +43,7 @@ export interface SubscriptionsOptions {
 
 export class Subscriptions {
   private readonly options: SubscriptionsOptions;
-  private readonly index: LiveIndex;
+  private liveIndex: LiveIndex | null = null;
   private readonly live = new Set<Subscription>();
   private readonly progressing = new Set<Subscription>();
   /** Made with the first subscription: most stores in tests, and many servers, have none. */
@@ -61,7 +61,6 @@ export class Subscriptions {
 
   constructor(options: SubscriptionsOptions) {
     this.options = options;
-    this.index = new LiveIndex(options.core);
   }
 
   /** An area in which sinks frame what they take: empty when `take` begins, and to be left so. */
@@ -134,7 +133,7 @@ export class Subscriptions {
 
   /** The batch in flight is synced and is about to settle: finds out whom it concerns. */
   collect(): void {
-    this.index.collect(this.end, this.options.core.exports.getFlightPosition());
+    this.liveIndex?.collect(this.end, this.options.core.exports.getFlightPosition());
   }
 
   /** The batch has settled, and its appends were answered: gives its events to those who are live. */
@@ -195,6 +194,11 @@ export class Subscriptions {
     this.queue.splice(0, this.queueAt);
     this.queueAt = 0;
     if (this.queue.length > 0) this.schedule();
+  }
+
+  private get index(): LiveIndex {
+    this.liveIndex ??= new LiveIndex(this.options.core);
+    return this.liveIndex;
   }
 
   private subscriptionHost(): SubscriptionHost {

@@ -2,7 +2,9 @@
  * A store on a simulated disk whose memtables hold few events, so that a few hundred make many index runs; and all
  * reads of it at once, held against the events that it must have.
  */
+
 import { OutputArea } from "../../server/core/core.ts";
+import { Encoding } from "../../server/core/encoding.ts";
 import { StoreError } from "../../server/errors.ts";
 import { KiB } from "../../server/limits.ts";
 import { EventStore, type StoreOptions } from "../../server/store/event-store.ts";
@@ -181,7 +183,7 @@ function scanPositions(store: EventStore, source: Source, isReverse: boolean): n
     store.core.memory.set(text, address);
     store.openStreamScan(address, text.length, 0, range);
   }
-  const { hasMore } = store.writeScan(area, true, true);
+  const { hasMore } = store.writeScan(area, Encoding.resp3WithPosition);
   same(hasMore, false, "has_more of a whole range");
   return asMaps(frames(area)).map((event) => Number(event.position));
 }
