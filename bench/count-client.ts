@@ -7,9 +7,12 @@
  */
 import { parseArgs } from "node:util";
 import type { Socket } from "bun";
+import { HttpReplyCounter } from "./http-replies.ts";
 import { run } from "./process.ts";
 import type { Pool } from "./requests.ts";
 import { ReplyCounter } from "./resp.ts";
+
+type Protocol = "resp" | "http";
 
 export interface Load {
   readonly port: number;
@@ -17,6 +20,8 @@ export interface Load {
   /** Requests that a connection sends together. */
   readonly pipeline: number;
   readonly pool: Pool;
+  /** What the pool's requests speak; "resp" unless given. */
+  readonly protocol?: Protocol;
   /** Sizes of the pool's replies, where each is always the same. */
   readonly replySizes?: Uint32Array;
   /** When to stop: after some seconds, or when so many requests were sent (a multiple of `pipeline`). */
@@ -45,6 +50,7 @@ export async function countClient(folder: string, load: Load): Promise<LoadResul
     await Bun.write(sizesPath, load.replySizes);
     args.push("--reply-sizes", sizesPath);
   }
+  if (load.protocol !== undefined) args.push("--protocol", load.protocol);
   if ("seconds" in load.stop) args.push("--seconds", load.stop.seconds);
   else args.push("--requests", load.stop.requests);
   const output = await run([process.execPath, import.meta.filename, ...args.map(String)]);
@@ -57,6 +63,7 @@ interface Settings {
   readonly pipeline: number;
   readonly pool: Uint8Array;
   readonly requestBytes: number;
+  readonly protocol: Protocol;
   readonly replySizes: Uint32Array | null;
   readonly secondsMax: number;
   readonly requestsMax: number;
@@ -115,7 +122,7 @@ async function drive(settings: Settings): Promise<LoadResult> {
 
   const connections: Connection[] = [];
   for (let i = 0; i < settings.connections; i++) {
-    const connection = makeConnection();
+    const connection = makeConnection(settings.protocol);
     connection.socket = await Bun.connect({
       hostname: "127.0.0.1",
       port: settings.port,
@@ -156,7 +163,7 @@ const ROUND_TRIPS_MAX = 1 << 20;
 
 interface Connection {
   socket: Socket | null;
-  readonly counter: ReplyCounter;
+  readonly counter: ReplyCounter | HttpReplyCounter;
   /** Index in the pool of the first request sent and not yet wholly answered. */
   firstRequest: number;
   /** Replies not yet there of those asked for. */
@@ -167,10 +174,10 @@ interface Connection {
   unsent: Uint8Array;
 }
 
-function makeConnection(): Connection {
+function makeConnection(protocol: Protocol): Connection {
   return {
     socket: null,
-    counter: new ReplyCounter(),
+    counter: protocol === "http" ? new HttpReplyCounter() : new ReplyCounter(),
     firstRequest: 0,
     waiting: 0,
     replyBytes: 0,
@@ -231,6 +238,7 @@ if (import.meta.main) {
       pool: { type: "string" },
       "request-bytes": { type: "string" },
       "reply-sizes": { type: "string" },
+      protocol: { type: "string" },
       seconds: { type: "string" },
       requests: { type: "string" },
     },
@@ -242,6 +250,7 @@ if (import.meta.main) {
     pipeline: Number(values.pipeline),
     pool: await Bun.file(values.pool ?? "").bytes(),
     requestBytes: Number(values["request-bytes"]),
+    protocol: values.protocol === "http" ? "http" : "resp",
     replySizes:
       sizesPath === undefined ? null : new Uint32Array(await Bun.file(sizesPath).arrayBuffer()),
     secondsMax: Number(values.seconds ?? Number.POSITIVE_INFINITY),

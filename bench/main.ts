@@ -13,6 +13,8 @@ import { parseArgs } from "node:util";
 import { appendWorkload } from "./append.ts";
 import { FOOTPRINT_SIZE, footprintWorkload } from "./footprint.ts";
 import { getWorkload } from "./get.ts";
+import { httpAppendWorkload, httpTransactionWorkload } from "./http-append.ts";
+import { httpFeedWorkload, httpReadWorkload } from "./http-read.ts";
 import { latencyWorkload } from "./latency.ts";
 import { describeMachine } from "./machine.ts";
 import { type Bench, findCairn, Missing, messageOf } from "./peers.ts";
@@ -36,6 +38,10 @@ const WORKLOADS: Record<string, (bench: Bench, isQuick: boolean) => Promise<Row[
   scan: (bench, isQuick) => scanWorkload(bench, isQuick ? 100 : 1_000),
   get: (bench) => getWorkload(bench, 1_000),
   ping: pingWorkload,
+  "http-append": httpAppendWorkload,
+  "http-transaction": httpTransactionWorkload,
+  "http-read": (bench, isQuick) => httpReadWorkload(bench, isQuick ? 100 : 1_000),
+  "http-feed": (bench, isQuick) => httpFeedWorkload(bench, isQuick ? 100_000 : 1_000_000),
   footprint: (bench, isQuick) =>
     footprintWorkload(
       bench,

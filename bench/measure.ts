@@ -134,6 +134,22 @@ export function countFor(
   });
 }
 
+/** The same over HTTP, at any port. */
+export function countHttpFor(
+  bench: Bench,
+  port: number,
+  shape: Shape,
+  pool: Pool,
+): Promise<LoadResult> {
+  return countClient(bench.folder, {
+    port,
+    ...shape,
+    pool,
+    protocol: "http",
+    stop: { seconds: bench.seconds },
+  });
+}
+
 /**
  * Sends every request of the pool once, parses each reply in full and hands it to `check`; returns their sizes.
  * What does not change may then be read again by a client that only counts these bytes.

@@ -68,6 +68,11 @@ export async function startCairn(
   }
 }
 
+/** The port of Cairn's HTTP door, as its ready line says it. */
+export function httpPort(cairn: Peer): number {
+  return Number(/ http=\S+:(\d+)/.exec(cairn.readyLine)?.[1]);
+}
+
 /**
  * Starts Redis so that an acknowledged write is synced, as in Cairn: append-only file, `appendfsync always`.
  * Snapshots and rewrites of the file are off: they would only disturb it.

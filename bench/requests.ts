@@ -36,12 +36,17 @@ export function xadd(stream: string): string[] {
   return ["XADD", stream, "*", "name", EVENT_NAME, "payload", PAYLOAD];
 }
 
-/** Makes a pool of `count` requests; all must have the first one's size. */
+/** Makes a pool of `count` RESP requests; all must have the first one's size. */
 export function makePool(count: number, make: (index: number) => readonly string[]): Pool {
-  const requestBytes = encodeRequest(make(0)).length;
+  return makeBytePool(count, (index) => encodeRequest(make(index)));
+}
+
+/** Makes a pool of `count` requests of any protocol; all must have the first one's size. */
+export function makeBytePool(count: number, make: (index: number) => Uint8Array): Pool {
+  const requestBytes = make(0).length;
   const bytes = new Uint8Array(count * requestBytes);
   for (let i = 0; i < count; i++) {
-    const request = encodeRequest(make(i));
+    const request = make(i);
     if (request.length !== requestBytes) {
       throw new Error(`request ${i} has ${request.length} bytes, request 0 has ${requestBytes}`);
     }

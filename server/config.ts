@@ -23,6 +23,7 @@ import {
   SEGMENT_BYTES_MAX,
   SEGMENT_BYTES_MIN,
 } from "./limits.ts";
+import { LOG_LEVELS, type LogFormat, type LogLevel } from "./stderr-log.ts";
 import { quote, suggestion, UsageError } from "./usage.ts";
 
 /** Where a door listens. Port 0 takes a free one; an IPv6 host is without brackets here. */
@@ -49,6 +50,9 @@ export interface Settings {
   /** Origins as a browser sends them, `https://app.example.org`. */
   readonly corsOrigins: readonly string[];
   readonly insecure: boolean;
+  /** How the log on standard error is written, and from which level on. */
+  readonly logFormat: LogFormat;
+  readonly logLevel: LogLevel;
 }
 
 /**
@@ -81,6 +85,8 @@ export async function readSettings(
     allowedHosts: value(TABLE.allowedHosts),
     corsOrigins: value(TABLE.corsOrigins),
     insecure: value(TABLE.insecure),
+    logFormat: value(TABLE.log),
+    logLevel: value(TABLE.logLevel),
   };
   refuseForgottenFolder(settings, sources);
   if (!settings.insecure) {
@@ -256,6 +262,24 @@ const TABLE = {
     textOfToml: textOfList,
   }),
   insecure: toggle("insecure", "lets a HOST beyond loopback do without users and TLS"),
+  log: setting<LogFormat>({
+    name: "log",
+    placeholder: "json|text",
+    initial: "text",
+    initialText: "text",
+    allowed: "json or text",
+    help: "how the log on standard error is written, one event a line",
+    parse: (text) => (text === "json" || text === "text" ? text : undefined),
+  }),
+  logLevel: setting<LogLevel>({
+    name: "log-level",
+    placeholder: "LEVEL",
+    initial: "info",
+    initialText: "info",
+    allowed: "debug, info, warn or error",
+    help: "what is logged at the least; info has a line for each HTTP request",
+    parse: (text) => LOG_LEVELS.find((level) => level === text),
+  }),
 };
 
 type Described<Value> = Omit<Setting<Value>, "environment" | "isSwitch" | "textOfToml"> &

@@ -8,7 +8,7 @@
 
 import { dlopen, FFIType } from "bun:ffi";
 import * as fs from "node:fs";
-import { tmpdir } from "node:os";
+import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { PREPARE_SLICE_BYTES } from "./limits.ts";
 
@@ -47,6 +47,8 @@ export interface Disk {
   remove(path: string): void;
   /** Makes a folder's entries durable: after every create, rename and remove in it. */
   syncFolder(path: string): void;
+  /** The same in a thread; `done` gets null or the error, in a later turn of the event loop. */
+  syncFolderInThread(path: string, done: (error: Error | null) => void): void;
   /** Free bytes of the file system that holds `path`. */
   freeBytes(path: string): number;
   /** Takes an exclusive lock on a file (made when missing) until the returned function is called; null when another holds it. */
@@ -145,6 +147,14 @@ export const systemDisk: Disk = {
     }
   },
 
+  syncFolderInThread(path, done) {
+    const descriptor = fs.openSync(path, "r");
+    fs.fsync(descriptor, (error) => {
+      fs.closeSync(descriptor);
+      done(error ?? null);
+    });
+  },
+
   freeBytes(path) {
     const stats = fs.statfsSync(path);
     return stats.bavail * stats.bsize;
@@ -168,6 +178,19 @@ function flock(descriptor: number, operation: number): number {
   return libc.symbols.flock(descriptor, operation);
 }
 
+/** A third of the share of other threads, so that work which appends may come to wait for is never starved. */
+const GIVEN_WAY_NICENESS = 5;
+
+/** Lets the calling thread give way to others where processors are scarce; nothing where the system has no such way. */
+export function giveWay(): void {
+  try {
+    const thread = /(\d+)$/.exec(fs.readlinkSync("/proc/thread-self"))?.[1];
+    if (thread !== undefined) setPriority(Number(thread), GIVEN_WAY_NICENESS);
+  } catch {
+    // Not Linux, or not allowed: it runs as any other.
+  }
+}
+
 /** A new folder for a store that is thrown away, made where the system keeps such folders. */
 export function makeTemporaryFolder(prefix: string): string {
   return fs.mkdtempSync(join(tmpdir(), prefix));
@@ -189,6 +212,24 @@ export function descriptorLimit(): number {
     // Not Linux.
   }
   return DESCRIPTORS_GUESSED;
+}
+
+/** Files and sockets that the process has open; null where the system does not tell. */
+export function openDescriptorCount(): number | null {
+  try {
+    return fs.readdirSync("/proc/self/fd").length - 1; // without the one that reads the folder
+  } catch {
+    return null; // not Linux
+  }
+}
+
+/** What the system tells in a file of its own (`/proc/…`), read in a thread; null where there is none. */
+export async function readSystemText(path: string): Promise<string | null> {
+  try {
+    return await fs.promises.readFile(path, "latin1");
+  } catch {
+    return null;
+  }
 }
 
 /** macOS gives a process this many unless told otherwise. */

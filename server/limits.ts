@@ -38,6 +38,10 @@ export const ARGUMENTS_MAX = 65_536;
 export const TRANSACTION_EVENTS_MAX = 8_192;
 /** One inline command with its line end. Above: protocol error, the connection closes. */
 export const INLINE_BYTES_MAX = 64 * KiB;
+/** Arguments of one request before authentication. Above: protocol error, the connection closes. */
+export const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
+/** One argument before authentication. Above: protocol error, the connection closes. */
+export const UNAUTHENTICATED_ARGUMENT_BYTES_MAX = 16 * KiB;
 /** Arrays and objects inside one another in JSON. Above: TOOLARGE; stored data is given as a string. */
 export const JSON_DEPTH_MAX = 1_024;
 /** HTTP request body. Above: 413. */
@@ -106,6 +110,12 @@ export const CONNECTIONS_MAX = 10_000;
 /** Descriptors kept for the log, the indexes and HTTP. */
 export const DESCRIPTORS_RESERVED = 64;
 
+/** Characters of the server's own log that wait while standard error takes none. Above: they are left out, and counted. */
+export const LOG_HELD_BYTES_MAX = 1 * MiB;
+
+/** Characters of a request's path in a line of that log. Above: cut. */
+export const LOGGED_PATH_LENGTH_MAX = 1_024;
+
 // ── the log ───────────────────────────────────────────────────────────────────────────────────────
 
 /** Segment sizes that `--segment-bytes` takes. Outside: refused at the start, exit 2. */
@@ -149,6 +159,8 @@ export const CACHE_BYTES_MAX = 2 * GiB;
 export const CACHE_BYTES_DEFAULT = 64 * MiB;
 
 assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
+assert(UNAUTHENTICATED_ARGUMENTS_MAX <= ARGUMENTS_MAX);
+assert(UNAUTHENTICATED_ARGUMENT_BYTES_MAX <= ARGUMENT_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX <= ARGUMENT_BYTES_MAX);
 assert(REQUEST_BYTES_MAX < BATCH_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX < HTTP_BODY_BYTES_MAX && HTTP_BODY_BYTES_MAX < BATCH_BYTES_MAX);

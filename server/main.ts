@@ -9,8 +9,16 @@ import { version } from "../package.json" with { type: "json" };
 import { folderArgument, readFlags, wholeNumberFlag } from "./cli/flags.ts";
 import { helpText, unknownCommand } from "./cli/help.ts";
 import { ping } from "./cli/ping.ts";
-import { ADDRESS_ALLOWED, formatAddress, parseAddress, readSettings } from "./config.ts";
+import {
+  ADDRESS_ALLOWED,
+  formatAddress,
+  parseAddress,
+  readSettings,
+  type Settings,
+} from "./config.ts";
 import { OpenError, StoreError } from "./errors.ts";
+import type { RunningServer } from "./server.ts";
+import { StderrLog } from "./stderr-log.ts";
 import { quote, UsageError } from "./usage.ts";
 
 const EXIT_DONE = 0;
@@ -69,7 +77,7 @@ function report(line: string): void {
   process.stderr.write(`${line.replace(/[\r\n]+/g, " ")}\n`);
 }
 
-async function runServe(args: readonly string[]): Promise<never> {
+async function runServe(args: readonly string[]): Promise<number> {
   const settings = await readSettings(args, process.env, (path) => Bun.file(path).text());
   const stopAsked = signalled();
   const { makeTemporaryFolder, removeFolder } = await import("./disk.ts");
@@ -79,11 +87,31 @@ async function runServe(args: readonly string[]): Promise<never> {
     dataFolder = makeTemporaryFolder("cairn-");
     process.on("exit", () => removeFolder(dataFolder)); // however it ends, a kill -9 excepted
   }
-  const server = await startServer({ ...settings, dataFolder });
-  report(`ready resp=${server.respAddress} http=${server.httpAddress}`);
+  const log = openStderrLog(settings);
+  let server: RunningServer;
+  try {
+    server = await startServer({ ...settings, dataFolder }, log);
+  } catch (error) {
+    if (!isExpected(error)) throw error;
+    log.tell(`cairn: ${error.message.replace(/[\r\n]+/g, " ")}`, "error");
+    return EXIT_FAILED;
+  }
+  log.announce(`ready resp=${server.respAddress} http=${server.httpAddress}`);
   await stopAsked;
   await server.stop();
+  log.flush();
   process.exit(EXIT_DONE); // all is synced and answered: nothing that still lives may hold the process
+}
+
+function openStderrLog({ logFormat, logLevel }: Settings): StderrLog {
+  const log = new StderrLog({
+    format: logFormat,
+    level: logLevel,
+    write: (text) => process.stderr.write(text),
+    clock: Date.now,
+  });
+  process.stderr.on("drain", () => log.resume());
+  return log;
 }
 
 /** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */

@@ -4,10 +4,13 @@
 import { version } from "../package.json" with { type: "json" };
 import { ServerInfo } from "./commands/server-info.ts";
 import { formatAddress, type Settings } from "./config.ts";
-import { systemDisk } from "./disk.ts";
+import { type Disk, systemDisk } from "./disk.ts";
+import { serverFigures } from "./figures.ts";
 import { type HttpDoor, serveHttp } from "./http/app.ts";
+import { RequestObserver } from "./http/observe-requests.ts";
 import { storeRoutes } from "./http/store-routes.ts";
 import { RespDoor } from "./resp/door.ts";
+import type { StderrLog, Tell } from "./stderr-log.ts";
 import { EventStore } from "./store/event-store.ts";
 
 /** Exit code of a server that met a bug of its own (EX_SOFTWARE of sysexits.h). */
@@ -21,16 +24,24 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Opens the store and both doors. Throws OpenError, or what the system says of an address. */
-export async function startServer(settings: Settings): Promise<RunningServer> {
-  const log = (line: string): void => void process.stderr.write(`${line}\n`);
+/**
+ * Opens the store and both doors, which tell `stderrLog` what happens. Throws OpenError, or what the system says of
+ * an address. `disk` is another one than the system's in tests.
+ */
+export async function startServer(
+  settings: Settings,
+  stderrLog: StderrLog,
+  disk: Disk = systemDisk,
+): Promise<RunningServer> {
+  const log = stderrLog.tell;
   if (settings.durability === "os") {
     log(
       "durability is os: appends are acknowledged before they are synced, at most a second earlier",
+      "warn",
     );
   }
   const store = EventStore.open({
-    disk: systemDisk,
+    disk,
     folder: settings.dataFolder,
     partitions: settings.partitions,
     segmentBytes: settings.segmentBytes,
@@ -43,7 +54,17 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     log,
   });
   const server = new ServerInfo({ version, settings: settingTexts(settings, store.partitions) });
-  const resp = new RespDoor({ store, server, log, crash });
+  const resp = new RespDoor({ store, server, log, crash: (error) => crash(log, error) });
+  const observer = new RequestObserver(stderrLog);
+  let opened: HttpDoor | null = null;
+  const metrics = serverFigures({
+    store,
+    server,
+    resp,
+    requests: observer,
+    http: () => opened,
+    stderrLog,
+  });
   let respAddress: string;
   let http: HttpDoor;
   try {
@@ -51,8 +72,11 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     http = serveHttp(settings, {
       ready: () => readiness(store),
       log,
-      ...storeRoutes({ store, version, crash }),
+      observer,
+      metrics,
+      ...storeRoutes({ store, version, crash: (error) => crash(log, error) }),
     });
+    opened = http;
   } catch (error) {
     await resp.stop();
     await store.stop();
@@ -74,9 +98,9 @@ function readiness(store: EventStore): { ready: boolean; reason?: string } {
 }
 
 /** A bug may have left the state half done: what is on the disk is right, and the next start reads it. */
-function crash(error: unknown): never {
+function crash(log: Tell, error: unknown): never {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(`a bug of Cairn's, please report it: ${text}\n`);
+  log(`a bug of Cairn's, please report it: ${text}`, "error");
   process.exit(EXIT_BUG);
 }
 
@@ -96,5 +120,7 @@ function settingTexts(settings: Settings, partitions: number): Map<string, strin
     ["allowed-hosts", settings.allowedHosts.join(",")],
     ["cors-origins", settings.corsOrigins.join(",")],
     ["insecure", String(settings.insecure)],
+    ["log", settings.logFormat],
+    ["log-level", settings.logLevel],
   ]);
 }

@@ -55,6 +55,8 @@ const DEFAULTS: Settings = {
   allowedHosts: [],
   corsOrigins: [],
   insecure: false,
+  logFormat: "text",
+  logLevel: "info",
 };
 
 test("nothing given: the defaults", async () => {
@@ -87,6 +89,8 @@ const EXAMPLES: [name: string, text: string, expected: Partial<Settings>, toml: 
     '["https://a.example", "http://b:81"]',
   ],
   ["insecure", "yes", { insecure: true }, "true"],
+  ["log", "json", { logFormat: "json" }, '"json"'],
+  ["log-level", "debug", { logLevel: "debug" }, '"debug"'],
 ];
 
 const variable = (name: string) => `CAIRN_${name.replaceAll("-", "_").toUpperCase()}`;
@@ -188,6 +192,8 @@ const REFUSED: [name: string, texts: string[], allowed: string][] = [
   ["allowed-hosts", ["a,,b", "a:80", "https://a", "a b", "*", "[::1"], HOSTS],
   ["cors-origins", ["*", "a.example", "https://a.example/", "https://A.example", "null"], ORIGINS],
   ["insecure", ["si"], SWITCH],
+  ["log", ["xml", "JSON", ""], "json or text"],
+  ["log-level", ["trace", "INFO", "3", ""], "debug, info, warn or error"],
 ];
 
 test.each(REFUSED)(

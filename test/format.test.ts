@@ -5,24 +5,32 @@
  * must be what each line says, and what was appended. A store made with the same clock and randomness must give the
  * same bytes. UPDATE_GOLDEN=1 writes the blocks anew: then the review is the difference.
  */
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { EventStore } from "../server/store/event-store.ts";
 import type { StoredEvent } from "../server/store/stored-event.ts";
+import {
+  block,
+  bytesOf,
+  little,
+  readDocument,
+  spaced,
+  updateDocument,
+  Walk,
+} from "./support/golden.ts";
 import { Random } from "./support/random.ts";
+import { crc32c } from "./support/run-reader.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
 import { append, type NewEvent, queue, readAll } from "./support/store-driver.ts";
-
-const DOCUMENT = join(import.meta.dirname, "../core-wasm/FORMAT.md");
-const BYTES_PER_LINE = 16;
-const HEX_WIDTH = BYTES_PER_LINE * 3 - 1;
+import { walkRun } from "./support/walk-run.ts";
 
 const PARTITIONS = 4;
 const SEGMENT_BYTES = 64 * 1024;
 const CLOCK_MS = 1_700_000_000_000;
 const FOLDER = "/data";
 const SEGMENT = `${FOLDER}/log/00000000000000000000.seg`;
+/** Events of the first run: those of the first two transactions. */
+const RUN_EVENTS = 3;
+const RUN = `${FOLDER}/index/00000000000000000000-00000000000000000003.run`;
 
 // ── the store that the document shows ─────────────────────────────────────────────────────────────
 
@@ -31,6 +39,8 @@ interface Example {
   /** The segment up to its last byte that is not zero. */
   readonly segment: Uint8Array;
   readonly segmentBytes: number;
+  /** The run of the first events. */
+  readonly run: Uint8Array;
   readonly events: readonly StoredEvent[];
 }
 
@@ -44,8 +54,10 @@ function openStore(
   disk: SimulatedDisk,
   clock: () => number,
   random: (target: Uint8Array) => void,
+  memtableEvents?: number,
 ): EventStore {
   return EventStore.open({
+    ...(memtableEvents === undefined ? {} : { memtableEvents }),
     disk: disk.boot(),
     folder: FOLDER,
     partitions: PARTITIONS,
@@ -71,6 +83,7 @@ async function makeExample(): Promise<Example> {
     (target) => {
       for (let i = 0; i < target.length; i++) target[i] = counter++;
     },
+    RUN_EVENTS,
   );
   await append(store, [ADA]);
   // Two in one batch, so that the second lies beyond what is known to be synced.
@@ -102,6 +115,7 @@ async function makeExample(): Promise<Example> {
     store: image.get(`${FOLDER}/STORE`) ?? new Uint8Array(0),
     segment: segment.slice(0, end),
     segmentBytes: segment.length,
+    run: image.get(RUN) ?? new Uint8Array(0),
     events,
   };
 }
@@ -110,6 +124,8 @@ async function makeExample(): Promise<Example> {
 
 interface DecodedEvent {
   readonly position: number;
+  /** Log offset of its frame and index in it, as `320/1`. */
+  readonly place: string;
   readonly recordedAt: number;
   readonly transactionId: string;
   readonly eventId: string;
@@ -123,68 +139,6 @@ interface DecodedEvent {
   /** The partition key where it is explicit; else null, and `hash` says the partition. */
   readonly explicitKey: string | null;
   readonly hash: number;
-}
-
-/** Walks over bytes field by field, and writes each down as a line of the document. */
-class Walk {
-  readonly lines: string[] = [];
-  at = 0;
-  readonly bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-
-  title(text: string): void {
-    this.lines.push(...(this.lines.length > 0 ? [""] : []), text);
-  }
-
-  field<Value>(
-    size: number,
-    name: string,
-    read: (bytes: Uint8Array) => Value,
-    say?: (value: Value) => string,
-  ): Value {
-    if (this.at + size > this.bytes.length) throw new Error(`${name} at ${this.at} is cut off`);
-    const bytes = this.bytes.subarray(this.at, this.at + size);
-    const value = read(bytes);
-    const text = say === undefined ? `${name} ${String(value)}`.trimEnd() : say(value);
-    for (let i = 0; i < size; i += BYTES_PER_LINE) {
-      const offset = (this.at + i).toString(16).padStart(4, "0");
-      const hex = spaced(bytes.subarray(i, i + BYTES_PER_LINE));
-      this.lines.push(
-        i === 0 ? `${offset}  ${hex.padEnd(HEX_WIDTH)}  ${text}` : `${offset}  ${hex}`,
-      );
-    }
-    this.at += size;
-    return value;
-  }
-
-  u8 = (name: string, say?: (value: number) => string): number =>
-    this.field(1, name, (bytes) => bytes[0] ?? 0, say);
-  number = (size: number, name: string, say?: (value: number) => string): number =>
-    this.field(size, name, little, say);
-  text = (size: number, name: string): string =>
-    size === 0 ? "" : this.field(size, name, (bytes) => Buffer.from(bytes).toString("utf8"));
-  uuid = (name: string): string => this.field(16, name, uuidText);
-  check = (name: string, expected: number): void => {
-    this.number(4, name, (value) => {
-      if (value !== expected) throw new Error(`${name} is ${value}, not ${expected}`);
-      return `${name}, right`;
-    });
-  };
-
-  /** LEB128. */
-  varint(name: string, say?: (value: number) => string): number {
-    let size = 1;
-    while ((this.bytes[this.at + size - 1] ?? 0) >= 0x80) size++;
-    return this.field(
-      size,
-      name,
-      (bytes) => bytes.reduce((sum, byte, index) => sum + (byte & 0x7f) * 2 ** (7 * index), 0),
-      say,
-    );
-  }
 }
 
 function walkStore(bytes: Uint8Array): { lines: string[]; secret: Uint8Array; storeId: string } {
@@ -267,7 +221,7 @@ function walkFrame(
   const rest = walk.bytes.subarray(start + 36, start + length);
   const crc = crc32c(rest, crc32c(walk.bytes.subarray(start, start + 32)));
   walk.check("CRC32C of the whole frame but this field", crc);
-  const events = kind === 1 ? walkEvents(walk, flags, count, position, recordedAt) : [];
+  const events = kind === 1 ? walkEvents(walk, logOffset, flags, count, position, recordedAt) : [];
   expect(walk.at).toBe(start + length);
   const padding = -walk.at & 7;
   const isThere = Math.min(padding, walk.bytes.length - walk.at);
@@ -277,6 +231,7 @@ function walkFrame(
 
 function walkEvents(
   walk: Walk,
+  logOffset: number,
   flags: number,
   count: number,
   position: number,
@@ -305,6 +260,7 @@ function walkEvents(
       : firstSequence + index;
     return {
       position: position + index,
+      place: `${logOffset}/${index}`,
       recordedAt,
       transactionId,
       eventId,
@@ -334,19 +290,6 @@ function frameFlags(flags: number): string {
   return names.length === 0 ? `flags ${flags}` : `flags ${flags}: ${names.join(", ")}`;
 }
 
-function little(bytes: Uint8Array): number {
-  return bytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
-}
-
-function spaced(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-}
-
-function uuidText(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes).toString("hex");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-}
-
 function unzigzag(value: number): number {
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }
@@ -354,15 +297,6 @@ function unzigzag(value: number): number {
 /** Bits 46 to 61 of a partition key. */
 function hashOf(key: string): number {
   return Number((BigInt(`0x${key.replaceAll("-", "")}`) >> 46n) & 0xffffn);
-}
-
-function crc32c(bytes: Uint8Array, start = 0): number {
-  let crc = ~start >>> 0;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
-  }
-  return ~crc >>> 0;
 }
 
 /** The seed of a frame's head check, as the document gives it. */
@@ -381,45 +315,20 @@ function offsetSeed(secret: Uint8Array, logOffset: number): number {
 
 // ── the document ──────────────────────────────────────────────────────────────────────────────────
 
-function fence(name: string): RegExp {
-  return new RegExp(`^\`\`\`hex ${name}\n(.*?)\n\`\`\`$`, "ms");
-}
-
-function block(document: string, name: string): string {
-  const found = fence(name).exec(document)?.[1];
-  if (found === undefined) throw new Error(`FORMAT.md has no block ${name}`);
-  return found;
-}
-
-/** The bytes of a block: what stands between the offset and the words. */
-function bytesOf(text: string): Uint8Array {
-  const bytes: number[] = [];
-  for (const line of text.split("\n")) {
-    const match = /^([0-9a-f]{4}) {2}((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: {2,}.*)?$/.exec(line);
-    if (match === null) continue;
-    expect(parseInt(match[1] ?? "", 16), line).toBe(bytes.length);
-    bytes.push(...(match[2] ?? "").split(" ").map((pair) => parseInt(pair, 16)));
-  }
-  return Uint8Array.from(bytes);
-}
-
 describe("FORMAT.md", () => {
   let example: Example;
   let document: string;
 
   beforeAll(async () => {
     example = await makeExample();
-    document = readFileSync(DOCUMENT, "utf8");
+    document = readDocument();
     if (process.env.UPDATE_GOLDEN !== "1") return;
     const { lines, secret } = walkStore(example.store);
-    const golden = { STORE: lines, SEGMENT: walkSegment(example.segment, secret).lines };
-    for (const [name, text] of Object.entries(golden)) {
-      document = document.replace(
-        fence(name),
-        () => `\`\`\`hex ${name}\n${text.join("\n")}\n\`\`\``,
-      );
-    }
-    writeFileSync(DOCUMENT, document);
+    document = updateDocument({
+      STORE: lines,
+      SEGMENT: walkSegment(example.segment, secret).lines,
+      RUN: walkRun(example.run, secret).lines,
+    });
   });
 
   test("says every field of STORE and of the segment as its bytes do", () => {
@@ -434,7 +343,7 @@ describe("FORMAT.md", () => {
     const { events } = walkSegment(bytesOf(block(document, "SEGMENT")), secret);
     expect(events).toHaveLength(example.events.length);
     for (const [index, decoded] of events.entries()) {
-      const { explicitKey, hash, payload, metadata, ...numbers } = decoded;
+      const { explicitKey, hash, payload, metadata, place: _, ...numbers } = decoded;
       const stored = example.events[index];
       expect(stored).toMatchObject(numbers);
       expect(Buffer.from(stored?.payload ?? []).toString()).toBe(payload);
@@ -445,10 +354,47 @@ describe("FORMAT.md", () => {
     }
   });
 
+  test("says every field of the index run as its bytes do", () => {
+    const { secret } = walkStore(bytesOf(block(document, "STORE")));
+    const { lines } = walkRun(bytesOf(block(document, "RUN"), true), secret);
+    expect(lines.join("\n")).toBe(block(document, "RUN"));
+  });
+
+  test("has a run that finds the events by id, stream, partition and position", () => {
+    const { secret } = walkStore(bytesOf(block(document, "STORE")));
+    const { events } = walkSegment(bytesOf(block(document, "SEGMENT")), secret);
+    const run = walkRun(bytesOf(block(document, "RUN"), true), secret);
+    const covered = events.slice(0, RUN_EVENTS);
+    expect([run.from, run.to]).toEqual([0, RUN_EVENTS]);
+    for (const { position, eventId, streamId, streamVersion, hash, ...event } of covered) {
+      const place = run.positions[position] as string;
+      expect(place).toBe(event.place);
+      expect(run.ids.get(run.hashOfId(eventId))).toBe(place);
+      const stream = run.streams.get(run.hashOfStream(streamId));
+      expect(stream?.firstVersion).toBe(0);
+      expect(stream?.hash16).toBe(hash);
+      expect(stream?.key).toBe(event.explicitKey);
+      expect(stream?.places[streamVersion]).toBe(place);
+      const partition = run.partitions.get(hash % PARTITIONS);
+      expect(partition?.places[event.partitionSequence - (partition?.firstSequence ?? 0)]).toBe(
+        place,
+      );
+    }
+    expect(run.ids.size).toBe(RUN_EVENTS);
+    expect(run.order).toEqual([0, 1]);
+    expect(run.times).toHaveLength(1);
+    expect(run.times[0]).toMatchObject({ stretch: 0, recordedAt: covered[0]?.recordedAt });
+    for (const { timestamp } of covered) {
+      expect(run.times[0]?.smallest).toBeLessThanOrEqual(timestamp);
+      expect(run.times[0]?.largest).toBeGreaterThanOrEqual(timestamp);
+    }
+  });
+
   test("holds the bytes that a store writes today", () => {
     expect(spaced(bytesOf(block(document, "STORE")))).toBe(spaced(example.store));
     expect(spaced(bytesOf(block(document, "SEGMENT")))).toBe(spaced(example.segment));
     expect(example.segmentBytes).toBe(SEGMENT_BYTES);
+    expect(spaced(bytesOf(block(document, "RUN"), true))).toBe(spaced(example.run));
   });
 });
 

@@ -102,6 +102,21 @@ test("HEAD answers as GET, without a body", async () => {
   }
 });
 
+test("HEAD tells the length that GET's body has", async () => {
+  const address = open();
+  readiness = { ready: false, reason: "the disk is full" };
+  for (const path of ["/healthz", "/readyz", "/nothing"]) {
+    const headOf = async (method: string) => {
+      const request = `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+      const [head = "", body = ""] = (await exchange(address, request)).split("\r\n\r\n");
+      return { length: /^content-length: (\d+)$/im.exec(head)?.[1], body };
+    };
+    const get = await headOf("GET");
+    expect(get.length).toBe(String(get.body.length));
+    expect(await headOf("HEAD")).toEqual({ length: get.length, body: "" });
+  }
+});
+
 test("bound to loopback, another Host header is a 421 problem that names the flag", async () => {
   const address = open();
   const statusWith = async (host: string) =>

@@ -16,6 +16,8 @@ import {
   REPLY_EVENT_BYTES_MAX,
   REQUEST_BYTES_MAX,
   TRANSACTION_EVENTS_MAX,
+  UNAUTHENTICATED_ARGUMENT_BYTES_MAX,
+  UNAUTHENTICATED_ARGUMENTS_MAX,
   UNSENT_BYTES_MAX,
   WAITING_BYTES_MAX,
 } from "../server/limits.ts";
@@ -64,6 +66,8 @@ describe("the numbers that the protocol promises", () => {
       REPLY_EVENT_BYTES_MAX,
       REQUEST_BYTES_MAX,
       TRANSACTION_EVENTS_MAX,
+      UNAUTHENTICATED_ARGUMENT_BYTES_MAX,
+      UNAUTHENTICATED_ARGUMENTS_MAX,
       UNSENT_BYTES_MAX,
       WAITING_BYTES_MAX,
     }).toEqual({
@@ -76,6 +80,8 @@ describe("the numbers that the protocol promises", () => {
       REPLY_EVENT_BYTES_MAX: 8 * MiB,
       REQUEST_BYTES_MAX: 16 * MiB,
       TRANSACTION_EVENTS_MAX: 8_192,
+      UNAUTHENTICATED_ARGUMENT_BYTES_MAX: 16 * KiB,
+      UNAUTHENTICATED_ARGUMENTS_MAX: 10,
       UNSENT_BYTES_MAX: 32 * MiB,
       WAITING_BYTES_MAX: 16 * MiB,
     });
@@ -304,6 +310,32 @@ test("a client that goes away in the middle of its replies leaves nothing behind
   gone.close();
   await until(async () => (await line()) === "", "the server has forgotten the connection");
   await ended;
+});
+
+test("a stop does not wait long for a client that never reads, and one that reads gets its replies", async () => {
+  const REPLIES = 20; // more than sockets take, and less than what a connection may have unsent
+  const server = await startCairn();
+  const [reader, stuck, other] = await Promise.all(
+    [0, 1, 2].map(() => RespClient.connect3(server.respPort)),
+  );
+  if (reader === undefined || stuck === undefined || other === undefined) throw new Error();
+  await other.map("EAPPEND", "s", "E", "PAYLOAD", new Uint8Array(1 * MiB));
+  const asked = Array.from({ length: REPLIES }, () => ["ESCAN", "s", "-", "+"]);
+  const ids = await Promise.all([reader, stuck].map((client) => client.value("CLIENT", "ID")));
+  for (const client of [reader, stuck]) client.pause();
+  const replies = reader.pipeline(asked);
+  const lost = expect(stuck.pipeline(asked)).rejects.toThrow();
+  await until(async () => {
+    const list = String(await other.value("CLIENT", "LIST", "ID", ...ids.map(Number)));
+    return list.match(/ omem=[1-9]/g)?.length === 2;
+  }, "replies wait for both clients");
+  const stopped = server.stop();
+  reader.resume();
+  expect((await replies).map(({ kind }) => kind)).toEqual(Array(REPLIES).fill("%"));
+  expect(await stopped).toBe(0);
+  stuck.resume();
+  await lost;
+  for (const client of [reader, stuck, other]) client.close();
 });
 
 describe("chunks of any size", () => {

@@ -48,6 +48,9 @@ describe("replies have the types of Redis' replies", () => {
     ["COMMAND INFO nosuch", "*[$-1]", "*[_]"],
     ["COMMAND INFO client|id", "*[*[$|*[+]|*[]|:]]", "*[*[$|:|~[+]|~[]]]"],
     ["COMMAND DOCS nosuch", "*[]", "%{ }"],
+    ["COMMAND LIST", "*[$]", "*[$]"],
+    ["COMMAND LIST FILTERBY MODULE nosuch", "*[]", "*[]"],
+    ["COMMAND GETKEYS ping x", "-", "-"],
     ["CONFIG GET save", "*[$]", "%{$ $}"],
     ["CONFIG GET save appendonly", "*[$]", "%{$ $}"],
     ["CONFIG GET nosuch", "*[]", "%{ }"],
@@ -115,6 +118,19 @@ describe("errors", () => {
     ["CLIENT KILL USER nobody", "INVALIDARG No such user 'nobody'"],
     ["CLIENT KILL SKIPME foo", "INVALIDARG syntax error"],
     ["COMMAND NOPE", "INVALIDARG unknown subcommand 'NOPE'. Try COMMAND HELP."],
+    ["COMMAND LIST x", "INVALIDARG syntax error"],
+    ["COMMAND LIST FILTERBY", "INVALIDARG syntax error"],
+    ["COMMAND LIST FILTERBY PATTERN", "INVALIDARG syntax error"],
+    ["COMMAND LIST FILTERBY PATTERN a b", "INVALIDARG syntax error"],
+    ["COMMAND LIST FILTERBY NOPE x", "INVALIDARG syntax error"],
+    ["COMMAND GETKEYS", "INVALIDARG wrong number of arguments for 'command|getkeys' command"],
+    ["COMMAND GETKEYS PING", "INVALIDARG wrong number of arguments for 'command|getkeys' command"],
+    ["COMMAND GETKEYS nosuch a", "INVALIDARG Invalid command specified"],
+    ["COMMAND GETKEYS config nosuch", "INVALIDARG Invalid command specified"],
+    ["COMMAND GETKEYS ping a", "INVALIDARG The command has no key arguments"],
+    ["COMMAND GETKEYS config get a", "INVALIDARG The command has no key arguments"],
+    ["COMMAND GETKEYS eappend user-1 A", "INVALIDARG The command has no key arguments"],
+    ["COMMAND GETKEYSANDFLAGS escan s - +", "INVALIDARG The command has no key arguments"],
     ["CONFIG GET", "INVALIDARG wrong number of arguments for 'config|get' command"],
     [
       "CONFIG SET save 1",
@@ -175,6 +191,10 @@ describe("errors", () => {
     const client = new TestClient();
     expect(client.sendWords("COMMAND", "DOCS", ...Array(257).fill("client")).value).toContain(
       "TOOLARGE the number of names of COMMAND is limited to 256, but 257",
+    );
+    const pattern = "*".repeat(1025);
+    expect(client.sendWords("COMMAND", "LIST", "FILTERBY", "PATTERN", pattern).value).toContain(
+      "TOOLARGE a pattern of COMMAND LIST, in bytes, is limited to 1024, but 1025",
     );
     expect(client.sendWords("CONFIG", "GET", ...Array(65).fill("*")).value).toContain("TOOLARGE");
     expect(client.sendWords("CONFIG", "GET", "*".repeat(1025)).value).toContain("TOOLARGE");
@@ -380,6 +400,21 @@ describe("COMMAND", () => {
       ["config|set", -4],
       ["config|help", 2],
     ]);
+  });
+
+  test("LIST names commands and subcommands, all or those of a pattern or a category", () => {
+    const client = new TestClient();
+    const list = (filter: string) => plain(client.send(`COMMAND LIST${filter}`)) as string[];
+    const all = list("");
+    expect(all).toEqual(expect.arrayContaining(commands.map(({ name }) => name.toLowerCase())));
+    expect(all).toContain("client|setname");
+    expect(new Set(all).size).toBe(all.length);
+    expect(list(" FILTERBY PATTERN DB*")).toEqual(["dbsize"]);
+    expect(list(" filterby pattern command|l*")).toEqual(["command|list"]);
+    expect(list(" FILTERBY PATTERN nosuch")).toEqual([]);
+    expect(list(" FILTERBY ACLCAT write")).toEqual(["eappend", "emappend"]);
+    expect(list(" FILTERBY ACLCAT CONNECTION")).toContain("client|id");
+    expect(list(" FILTERBY ACLCAT nosuch")).toEqual([]);
   });
 
   test("DOCS documents all commands, their subcommands among them", () => {

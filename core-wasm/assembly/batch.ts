@@ -38,7 +38,7 @@ export let durableOffset: u64 = 0;
 /** Positions below it may be seen. */
 export let durablePosition: u64 = 0;
 /** Everything below is known synced: what a frame's durable mark says. */
-let syncedOffset: u64 = 0;
+export let syncedOffset: u64 = 0;
 export let nextPosition: u64 = 0;
 /** Largest recorded_at so far, milliseconds. */
 export let lastRecordedAt: u64 = 0;

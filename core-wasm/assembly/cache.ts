@@ -33,6 +33,12 @@ export let missedPtr: usize = 0;
 /** The slot that it is loaded into, or 0 for the scratch area. */
 let missedSlot: usize = 0;
 
+/** Frames that were found in memory at once, and reads of the log for what was not; since the start. */
+export let cacheHits: u64 = 0;
+export let cacheMisses: u64 = 0;
+/** The frame asked for next was missed the last time: that it is found now is no hit. */
+let wasMissed: bool = false;
+
 /** Bounds the cache to `bytes`; one block at least. */
 export function cacheInit(bytes: usize): void {
   assert(CLOCK_SIZE <= 32);
@@ -70,10 +76,7 @@ export function frameAt(offset: u64): i32 {
   const frame = block + inBlock;
   const byte = verified + <usize>slotIndex(clock, slot) * VERIFIED_SIZE + (inBlock >> 6);
   const bit: u32 = 1 << (<u32>(inBlock >> 3) & 7);
-  if (<u32>load<u8>(byte) & bit) {
-    foundFrame = frame;
-    return DONE;
-  }
+  if (<u32>load<u8>(byte) & bit) return found(frame);
   if (inBlock + FRAME_HEAD_SIZE > BLOCK_SIZE) return missScratch(offset, FRAME_HEAD_SIZE);
   if (inBlock + FRAME_HEAD_SIZE > loaded) return missRest(slot, offset, loaded);
   const length = frameHeadLength(frame, offset);
@@ -82,7 +85,13 @@ export function frameAt(offset: u64): i32 {
   if (inBlock + length > loaded) return missRest(slot, offset, loaded);
   if (!frameIsWhole(frame)) return corrupt(offset);
   store<u8>(byte, <u32>load<u8>(byte) | bit);
+  return found(frame);
+}
+
+@inline function found(frame: usize): i32 {
   foundFrame = frame;
+  if (wasMissed) wasMissed = false;
+  else cacheHits++;
   return DONE;
 }
 
@@ -97,11 +106,17 @@ function missRest(slot: usize, offset: u64, loaded: usize): i32 {
 function missBlock(number: u64, loaded: usize, slot: usize): i32 {
   if (slot == 0) slot = takeSlot(number);
   if (slot == 0) return NO_MEMORY;
+  countMiss();
   missedSlot = slot;
   missedOffset = (number << BLOCK_SHIFT) + loaded;
   missedSize = <usize>(min<u64>(durableOffset - (number << BLOCK_SHIFT), BLOCK_SIZE) - loaded);
   missedPtr = <usize>load<u32>(slot, SLOT_AREA) + loaded;
   return NEED_BLOCK;
+}
+
+function countMiss(): void {
+  cacheMisses++;
+  wasMissed = true;
 }
 
 function missScratch(offset: u64, size: usize): i32 {
@@ -114,6 +129,7 @@ function missScratch(offset: u64, size: usize): i32 {
     scratchCapacity = capacity;
   }
   viewClear();
+  countMiss();
   missedSlot = 0;
   scratchOffset = offset;
   scratchLoaded = 0;
@@ -125,8 +141,7 @@ function missScratch(offset: u64, size: usize): i32 {
 }
 
 function frameInScratch(): i32 {
-  foundFrame = scratch;
-  if (scratchVerified) return DONE;
+  if (scratchVerified) return found(scratch);
   const offset = scratchOffset;
   if (scratchLoaded == 0) return missScratch(offset, FRAME_HEAD_SIZE); // the disk refused it the last time
   if (scratchLoaded < FRAME_HEAD_SIZE) return corrupt(offset);
@@ -138,7 +153,7 @@ function frameInScratch(): i32 {
   }
   if (!frameIsWhole(scratch)) return corrupt(offset);
   scratchVerified = true;
-  return DONE;
+  return found(scratch);
 }
 
 function corrupt(offset: u64): i32 {

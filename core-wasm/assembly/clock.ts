@@ -1,10 +1,11 @@
 // A bounded number of equal areas, found by a number: what the caches of blocks and of index pages are made of.
 //
 //   clock   0 slots ptr │ 4 slots at the most │ 8 slots │ 12 hand │ 16 index ptr │ 20 index mask │ 24 area size │ 28 last slot
-//   slot    0 number u64 │ 8 loaded bytes u32 │ 12 used since the hand passed u32 │ 16 area ptr u32 │ 20 –
+//   slot    0 number u64 │ 8 loaded bytes u32 │ 12 times that the hand passes it by u32 │ 16 area ptr u32 │ 20 –
 //   index   open addressing from a number to its slot's index + 1; at most half full
 //
-// Replacement is CLOCK (Corbató, 1968): a hand passes over the slots and takes the first that was not used since.
+// Replacement is CLOCK (Corbató, 1968): a hand passes over the slots and takes the first that was not used since. What is
+// dear to lose is passed by more than once.
 import { allocate } from "./memory";
 
 export const CLOCK_SIZE: usize = 32;
@@ -41,6 +42,10 @@ export function clockInit(clock: usize, slotMax: u32, size: usize): void {
 
 @inline export function clockCount(clock: usize): u32 {
   return load<u32>(clock, SLOT_COUNT);
+}
+
+@inline export function clockMax(clock: usize): u32 {
+  return load<u32>(clock, SLOT_MAX);
 }
 
 /** Which of the clock's slots this is. */
@@ -96,11 +101,12 @@ export function clockTake(clock: usize, number: u64): usize {
     const hand = load<u32>(clock, HAND);
     const passed = slotAt(clock, hand);
     store<u32>(clock, hand + 1 == count ? 0 : hand + 1, HAND);
-    if (load<u32>(passed, SLOT_USED) == 0) {
+    const used = load<u32>(passed, SLOT_USED);
+    if (used == 0) {
       slot = passed;
       unlink(clock, load<u64>(passed));
     } else {
-      store<u32>(passed, 0, SLOT_USED);
+      store<u32>(passed, used - 1, SLOT_USED);
     }
   }
   store<u32>(clock, 0, LAST);

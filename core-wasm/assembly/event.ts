@@ -12,7 +12,7 @@ import {
   FLAG_EXPLICIT_KEY, FLAG_EXTENSION, FLAG_KEY_PER_EVENT, FRAME_COUNT, FRAME_FLAGS, FRAME_HEAD_SIZE, FRAME_LENGTH,
   framePosition, frameRecordedAt,
 } from "./frame";
-import { UUID_SIZE, partitionHash, uuidCopy, uuidV5 } from "./uuid";
+import { UUID_SIZE, partitionHash, uuidCopy, uuidEquals, uuidV5 } from "./uuid";
 
 /** Event flag: the event's own key stands in it (with KEY_PER_EVENT). */
 export const EVENT_EXPLICIT_KEY: u32 = 1;
@@ -233,6 +233,15 @@ export function defaultKey(stream: usize, size: usize): usize {
 /** The partition key of the shown event. */
 export function viewKey(): usize {
   return viewExplicitKey != 0 ? viewExplicitKey : defaultKey(viewStream, viewStreamSize);
+}
+
+/**
+ * The shown event's key where it is not its stream's default one, or 0: a transaction of one key names that for all of
+ * its streams, the ones whose default it is among them.
+ */
+export function viewOwnKey(): usize {
+  if (viewExplicitKey == 0 || uuidEquals(viewExplicitKey, defaultKey(viewStream, viewStreamSize))) return 0;
+  return viewExplicitKey;
 }
 
 /** Writes a key as a frame or an event holds it. */

@@ -14,19 +14,19 @@ import {
 } from "./sequencer";
 import {
   memtableAt, memtableBytes as bytesInMemtables, memtableCopyRows, memtableCopyStreams, memtableCount, memtableCrc, memtableDrop, memtableEnd,
-  memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesBegin, memtablesInit,
+  memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesAreFull, memtablesBegin, memtablesInit,
   memtablesLimit, partitionOf,
 } from "./memtable";
 import { streamCount as countStreams } from "./lookup";
 import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit } from "./pages";
 import {
-  runAt, runBytes as bytesOfRun, runCount, runRecordedAt, runResume, runsEnd as endOfRuns, runsInit,
+  runAt, runBytes as bytesOfRun, runCount, runEndOffset, runRecordedAt, runResume, runsEnd as endOfRuns, runsInit,
 } from "./runs";
 import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
-  fillLength, flightFrames, flightHead, flightLength, flightPosition, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom,
+  fillLength, flightFrames, flightHead, flightLength, flightPosition, lastRecordedAt, logOffset, nextPosition, previousCrc, segmentLacksRoom as lacksRoom, syncedOffset,
 } from "./batch";
-import { cacheBytes as bytesInCache, cacheFlight, cacheInit, cacheLoaded, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
+import { cacheBytes as bytesInCache, cacheFlight, cacheHits, cacheInit, cacheLoaded, cacheMisses, missedOffset, missedPtr, missedSize, wantedOffset } from "./cache";
 import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
@@ -67,7 +67,8 @@ export { flightKeyIs, topicAdd, topicRemove } from "./topics";
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
-export { runClose, runLoad, runOpen, runReadPages, runsReplace } from "./runs";
+export { sealFull } from "./sequencer";
+export { runClose, runLoad, runOpen, runPreload, runReadPages, runsFitPages, runsReplace } from "./runs";
 export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
   buildTimes,
@@ -161,6 +162,7 @@ export function getPreviousCrc(): u32 { return previousCrc; }
 /** The position below which the batch in flight ends. */
 export function getFlightPosition(): f64 { return <f64>flightPosition; }
 export function getDurableOffset(): f64 { return <f64>durableOffset; }
+export function getSyncedOffset(): f64 { return <f64>syncedOffset; }
 export function getDurablePosition(): f64 { return <f64>durablePosition; }
 export function getNextPosition(): f64 { return <f64>nextPosition; }
 export function getLastRecordedAt(): f64 { return <f64>lastRecordedAt; }
@@ -173,6 +175,8 @@ export function getMissedSize(): u32 { return <u32>missedSize; }
 export function getMissedPtr(): usize { return missedPtr; }
 export function getWantedOffset(): f64 { return <f64>wantedOffset; }
 export function cacheBytes(): f64 { return <f64>bytesInCache(); }
+export function getCacheHits(): f64 { return <f64>cacheHits; }
+export function getCacheMisses(): f64 { return <f64>cacheMisses; }
 export function getScanAt(): f64 { return <f64>scanAt; }
 export function getScanEnd(): f64 { return <f64>scanEnd; }
 export function getScanStop(): f64 { return <f64>scanStop; }
@@ -231,6 +235,7 @@ export function frameLengthAt(ptr: usize, offset: f64): u32 { return <u32>frameH
 
 /** A memtable is full with this many bytes or events. */
 export function limitMemtables(bytes: u32, rows: u32): void { memtablesLimit(bytes, rows); }
+export function indexIsBehind(): bool { return memtablesAreFull(); }
 export function getMemtableCount(): u32 { return memtableCount; }
 /** The oldest memtable: what becomes a run. */
 export function memtableFrom(): f64 { return <f64>memtableFirst(memtableAt(0)); }
@@ -265,7 +270,9 @@ export function runsBytes(): f64 {
 export function resumeIndex(): void {
   for (let i: u32 = 0; i < runCount; i++) runResume(runAt(i));
   memtablesBegin(endOfRuns());
-  if (runCount > 0) replayResume(runRecordedAt(runAt(runCount - 1)));
+  if (runCount == 0) return;
+  const last = runAt(runCount - 1);
+  replayResume(runRecordedAt(last), runEndOffset(last));
 }
 
 // ── replay ────────────────────────────────────────────────────────────────────────────────────────

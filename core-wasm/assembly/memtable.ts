@@ -11,7 +11,7 @@
 //   partition   0 list of rows │ 8 first sequence u64
 import { arenaAllocate, arenaBytes, arenaInit, arenaRelease } from "./arena";
 import { CHUNK_SIZE_MAX, listAppend, listCount, listCountBelow, listGet, listsForget } from "./list";
-import { allocateReserved, ensureMemory, memoryLeft } from "./memory";
+import { allocateReserved, areaSize, ensureMemory, memoryLeft } from "./memory";
 import { ROWS_SIZE, rowAt, rowsAdd, rowsCount, rowsGrowthBytes, rowsInit } from "./rows";
 import { tableFind, tableGrowthBytes, tableInit, tableInsert } from "./table";
 import { ARENA_BLOCK_SIZE } from "./arena";
@@ -104,6 +104,16 @@ function open(first: u64): void {
 export function memtablesBegin(first: u64): void {
   assert(memtableCount == 1 && rowsCount(active + ROWS) == 0);
   store<u64>(active, first);
+}
+
+/** Whether no memtable takes another event until a run is written. */
+export function memtablesAreFull(): bool {
+  return memtableCount == MEMTABLES_MAX && memtableIsFull();
+}
+
+/** Makes sure that a memtable can be opened without a refusal of memory. */
+export function memtableCanOpen(): bool {
+  return ensureMemory(2 * ARENA_BLOCK_SIZE + 2 * areaSize(<usize>partitionCount * PARTITION_SIZE + 16));
 }
 
 /** Whether the active memtable holds as much as it may. */

@@ -1,7 +1,7 @@
 // Pages of index runs in memory, so that a look-up costs no system call where its page was read before. Unlike the
 // log's blocks they are read while a call waits, since every append may look something up: the shell's `readPages`
 // reads at once, and throws where the disk refuses; `pageDamaged` throws too. Nothing was changed by then.
-import { CLOCK_SIZE, SLOT_AREA, SLOT_LOADED, SLOT_USED, clockCount, clockFind, clockInit, clockTake } from "./clock";
+import { CLOCK_SIZE, SLOT_AREA, SLOT_LOADED, SLOT_USED, clockCount, clockFind, clockInit, clockMax, clockTake } from "./clock";
 import { PAGE_SIZE, pageIsWhole } from "./run-format";
 
 @external("env", "readPages")
@@ -19,19 +19,27 @@ export function pagesInit(bytes: usize): void {
   clockInit(clock, max<u32>(16, <u32>(bytes / PAGE_SIZE)), PAGE_SIZE);
 }
 
+/** Pages that may be in memory. */
+export function pagesMax(): u32 {
+  return clockMax(clock);
+}
+
 /** Bytes of the pages in memory. */
 export function pagesBytes(): usize {
   return <usize>clockCount(clock) * PAGE_SIZE;
 }
 
-/** A page of a run's file, checked; it stays where it is until the next page is asked for. */
-export function pageOf(handle: u32, seed: u32, page: u32): usize {
+/**
+ * A page of a run's file, checked; it stays where it is until the next page is asked for. It is kept over `weight` rounds
+ * in which it is not.
+ */
+export function pageOf(handle: u32, seed: u32, page: u32, weight: u32): usize {
   const number = (<u64>handle << 32) | page;
   let slot = clockFind(clock, number);
   if (slot == 0) slot = clockTake(clock, number);
   assert(slot != 0); // the first is taken when there is all of the memory
   const area: usize = load<u32>(slot, SLOT_AREA);
-  store<u32>(slot, 1, SLOT_USED);
+  store<u32>(slot, weight, SLOT_USED);
   if (load<u32>(slot, SLOT_LOADED) != 0) return area;
   pageReads++;
   readPages(handle, page, 1, area);

@@ -5,16 +5,16 @@ import {
   KIND_END, KIND_EVENTS, KIND_MARK, KIND_MAY_SKIP, frameHeadLength, frameIsWhole, framePosition, frameRecordedAt, frameSpan,
 } from "./frame";
 import {
-  viewClear, viewEnd, viewEvent, viewEventId, viewExplicitKey, viewHash, viewPosition, viewRecordedAt, viewSequence, viewStream,
+  viewClear, viewEnd, viewEvent, viewEventId, viewHash, viewOwnKey, viewPosition, viewRecordedAt, viewSequence, viewStream,
   viewStreamSize, viewTimestamp, viewVersion,
 } from "./event";
 import { hash, hashHigh, hashLow } from "./hash";
-import { digestClear, digestEvent } from "./digest";
+import { digestClear, digestEvent, digestKey, digestTimes } from "./digest";
 import { runAt, runCount, runTo } from "./runs";
 import { timesAdd } from "./times";
 import { UUID_SIZE } from "./uuid";
 import {
-  MEMTABLES_MAX, active, eventInsert, memtableAt, memtableCount, memtableFirst, memtableId, memtableIsFull, memtableReserve, memtableSeal,
+  MEMTABLES_MAX, active, eventInsert, memtableAt, memtableCanOpen, memtableCount, memtableFirst, memtableId, memtableIsFull, memtableReserve, memtableSeal,
   memtableStream, partitionNextSequence, partitionOf, streamHash, streamInsert, streamNext,
 } from "./memtable";
 
@@ -65,9 +65,13 @@ export function replayCompare(): void {
   digestClear();
 }
 
-/** Begins behind what the runs cover: events before it are checked, but known. */
-export function replayResume(recordedAt: u64): void {
+/**
+ * Begins behind what the runs cover: events before it are checked, but known. A run is made of synced frames alone, so
+ * its end is a claim like a durable mark: a log that is damaged before it has lost synced data.
+ */
+export function replayResume(recordedAt: u64, endOffset: u64): void {
   replayRecordedAt = recordedAt;
+  replayClaim = endOffset;
 }
 
 /** Takes the whole frames that follow one another from `ptr` on, which is at `replayOffset`. */
@@ -103,6 +107,7 @@ function takeFrame(frame: usize, length: usize): i32 {
     if (!isKnown) {
       if (memtableIsFull()) {
         if (memtableCount == MEMTABLES_MAX) return REPLAY_FULL;
+        if (!memtableCanOpen()) return REPLAY_NO_MEMORY;
         memtableSeal(replayEnd, replayCrc, replaySpan, replayRecordedAt);
         return REPLAY_FULL;
       }
@@ -136,7 +141,11 @@ function takeFrame(frame: usize, length: usize): i32 {
 function compareEvent(index: u32): void {
   hash(viewStream, viewStreamSize);
   const place = ((replayOffset >> 3) << 16) | index;
-  digestEvent(viewPosition(), place, hashLow, hashHigh, viewVersion, viewHash, viewSequence, viewEventId);
+  const low = hashLow;
+  const high = hashHigh;
+  digestEvent(viewPosition(), place, low, high, viewVersion, viewHash, viewSequence, viewEventId);
+  digestKey(low, high, viewOwnKey());
+  digestTimes(comparedRuns, viewPosition(), viewTimestamp, viewRecordedAt());
 }
 
 /**
@@ -149,7 +158,7 @@ function takeEvent(index: u32): bool {
   if (stream == 0) {
     const sealed = sealedStream();
     if (sealed != 0 && (streamNext(sealed) != viewVersion || streamHash(sealed) != viewHash)) return false;
-    stream = streamInsert(hashLow, hashHigh, viewExplicitKey, viewHash, viewVersion, viewVersion == 0);
+    stream = streamInsert(hashLow, hashHigh, viewOwnKey(), viewHash, viewVersion, viewVersion == 0);
   } else if (streamNext(stream) != viewVersion || streamHash(stream) != viewHash) {
     return false;
   }

@@ -1,6 +1,5 @@
 // Builds a run of what a memtable holds. The shell fills the areas of its rows, then takes the file step by step
-// (run-writer.ts). Hashes are uniform, so they are sorted by their upper bits into buckets of a few, and those by
-// insertion; places are put in order by counting.
+// (run-writer.ts). Hashes are sorted (run-sort.ts); places are put in order by counting.
 //
 //   row         0 event id's hash 12 │ 12 stream number u32 │ 16 place u64: in order of position
 //   stream      0 hash 12 │ 12 count u32 │ 16 first version u64 │ 24 hash16 u16 │ 26 flags u16 │ 28 its partition u32,
@@ -13,11 +12,11 @@ import {
   PART_HEAD_FENCES, PART_HEAD_FILTER, PART_IDS, PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS,
   PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, PLACE_SIZE, TIMES_SIZE,
 } from "./run-format";
+import { bucketsSize, sortIds, sortNumbers } from "./run-sort";
 import { RunWriter, pagesFor } from "./run-writer";
 import { DONE, NO_MEMORY, PAUSED } from "./status";
 
 const ROW_SIZE: usize = 24;
-const ROW_HIGH: usize = 8;
 const ROW_STREAM: usize = 12;
 const ROW_PLACE: usize = 16;
 const STREAM_SIZE: usize = 48;
@@ -32,10 +31,6 @@ const STREAM_KEY: usize = 32;
 const STREAM_BEGINS: u32 = 1;
 const STREAM_HAS_KEY: u32 = 2;
 const SEQUENCE_SIZE: usize = 16;
-/** What streams are sorted as: 0 hash 12 │ 12 stream number. */
-const SORTED_STREAM_SIZE: usize = 16;
-/** Hashes that share a bucket, on average. */
-const BUCKET_SHIFT: u32 = 2;
 
 const writer = changetype<RunWriter>(memory.data(offsetof<RunWriter>(), 8));
 let firstPosition: u64 = 0;
@@ -99,7 +94,7 @@ function takeAreas(): bool {
   sequences = writer.take(<usize>sequenceCount * SEQUENCE_SIZE);
   times = writer.take(<usize>timesCount * TIMES_SIZE);
   scratch = writer.take(<usize>rowCount * ID_SIZE);
-  buckets = writer.take(sizeof<u32>() << bucketBits(rowCount));
+  buckets = writer.take(bucketsSize(rowCount));
   sorted = writer.take(<usize>streamCount * sizeof<u32>());
   placeIndexes = writer.take(<usize>streamCount * sizeof<u32>());
   partitionIndexes = writer.take(<usize>partitionCount * sizeof<u32>());
@@ -170,8 +165,8 @@ function prepare(): void {
   let partitions: u32 = 0;
   for (let i: u32 = 0; i < partitionCount; i++) if (load<u32>(partitionIndexes + (i << 2)) > 0) partitions++;
   takeSequences(partitions);
-  sortStreams();
-  sortIds();
+  sortNumbers(streams, STREAM_SIZE, streamCount, buckets, scratch, sorted);
+  sortIds(rows, ROW_SIZE, ROW_PLACE, rowCount, buckets, scratch);
   memory.fill(idFilter, 0, <usize>idFilterBlocks * FILTER_BLOCK_SIZE);
   memory.fill(headFilter, 0, <usize>headFilterBlocks * FILTER_BLOCK_SIZE);
   writer.setNewStreams(newStreams);
@@ -208,100 +203,6 @@ function takeSequences(partitions: u32): void {
     if (load<u32>(partitionIndexes + (partition << 2)) > 0) found++;
   }
   assert(found == partitions);
-}
-
-/** Bits of a hash that choose its bucket, at least one. */
-function bucketBits(count: u32): u32 {
-  return 32 - clz<u32>((count >> BUCKET_SHIFT) | 1);
-}
-
-/** Counts what begins with a hash into buckets, and turns the counts into where each bucket begins. */
-function countBuckets(items: usize, size: usize, count: u32, shift: u64): void {
-  const bucketCount = <u32>1 << <u32>(64 - shift);
-  memory.fill(buckets, 0, <usize>bucketCount << 2);
-  for (let i: u32 = 0; i < count; i++) {
-    const bucket = buckets + (<usize>(load<u64>(items + <usize>i * size) >> shift) << 2);
-    store<u32>(bucket, load<u32>(bucket) + 1);
-  }
-  let before: u32 = 0;
-  for (let i: u32 = 0; i < bucketCount; i++) {
-    const bucket = buckets + (<usize>i << 2);
-    const own = load<u32>(bucket);
-    store<u32>(bucket, before);
-    before += own;
-  }
-}
-
-/** Index at which the next item of a hash's bucket goes. */
-@inline function bucketTake(low: u64, shift: u64): u32 {
-  const bucket = buckets + (<usize>(low >> shift) << 2);
-  const index = load<u32>(bucket);
-  store<u32>(bucket, index + 1);
-  return index;
-}
-
-@inline function isBelow(low: u64, high: u32, other: usize): bool {
-  const otherLow = load<u64>(other);
-  return low < otherLow || (low == otherLow && high < load<u32>(other, 8));
-}
-
-/** Stream numbers in order of hash, to `sorted`. */
-function sortStreams(): void {
-  const shift = <u64>(64 - bucketBits(streamCount));
-  countBuckets(streams, STREAM_SIZE, streamCount, shift);
-  for (let i: u32 = 0; i < streamCount; i++) {
-    const stream = streamAt(i);
-    const low = load<u64>(stream);
-    const item = scratch + <usize>bucketTake(low, shift) * SORTED_STREAM_SIZE;
-    store<u64>(item, low);
-    store<u32>(item, load<u32>(stream, STREAM_HIGH), 8);
-    store<u32>(item, i, 12);
-  }
-  const end = scratch + <usize>streamCount * SORTED_STREAM_SIZE;
-  for (let item = scratch + SORTED_STREAM_SIZE; item < end; item += SORTED_STREAM_SIZE) {
-    const low = load<u64>(item);
-    const rest = load<u64>(item, 8);
-    let at = item;
-    while (at > scratch && isBelow(low, <u32>rest, at - SORTED_STREAM_SIZE)) {
-      store<u64>(at, load<u64>(at - SORTED_STREAM_SIZE));
-      store<u64>(at, load<u64>(at - SORTED_STREAM_SIZE + 8), 8);
-      at -= SORTED_STREAM_SIZE;
-    }
-    store<u64>(at, low);
-    store<u64>(at, rest, 8);
-  }
-  for (let i: u32 = 0; i < streamCount; i++) {
-    store<u32>(sorted + (<usize>i << 2), load<u32>(scratch + <usize>i * SORTED_STREAM_SIZE + 12));
-  }
-}
-
-/** The part of ids, entry by entry, to `scratch`. */
-function sortIds(): void {
-  const shift = <u64>(64 - bucketBits(rowCount));
-  countBuckets(rows, ROW_SIZE, rowCount, shift);
-  for (let i: u32 = 0; i < rowCount; i++) {
-    const row = rows + <usize>i * ROW_SIZE;
-    const low = load<u64>(row);
-    const item = scratch + <usize>bucketTake(low, shift) * ID_SIZE;
-    store<u64>(item, low);
-    store<u32>(item, load<u32>(row, ROW_HIGH), 8);
-    store<u64>(item, load<u64>(row, ROW_PLACE), 12);
-  }
-  const end = scratch + <usize>rowCount * ID_SIZE;
-  for (let item = scratch + ID_SIZE; item < end; item += ID_SIZE) {
-    const low = load<u64>(item);
-    const high = load<u32>(item, 8);
-    if (!isBelow(low, high, item - ID_SIZE)) continue;
-    const place = load<u64>(item, 12);
-    let at = item;
-    while (at > scratch && isBelow(low, high, at - ID_SIZE)) {
-      memory.copy(at, at - ID_SIZE, ID_SIZE);
-      at -= ID_SIZE;
-    }
-    store<u64>(at, low);
-    store<u32>(at, high, 8);
-    store<u64>(at, place, 12);
-  }
 }
 
 // ── part by part ──────────────────────────────────────────────────────────────────────────────────

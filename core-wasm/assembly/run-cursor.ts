@@ -115,7 +115,7 @@ let runCount: u32 = 0;
 /** Runs whose key cursor is not at its end, oldest first; and of each the first 64 bits of the key at which it stands. */
 const active: usize = memory.data(16 * sizeof<u32>(), 4);
 const lows: usize = memory.data(16 * sizeof<u64>(), 8);
-export let activeCount: u32 = 0;
+let activeCount: u32 = 0;
 let keyPart: u32 = 0;
 
 /** The group: the runs that have the key, oldest first; their key cursors stand at it. */

@@ -13,43 +13,33 @@ import {
   PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, PLACE_SIZE, RUN_VERSION, TIMES_SIZE,
 } from "./run-format";
 import {
-  RUNS_MAX, activeCount, activeRun, activeSkip, badRun, dataCursor, dataIsDone, dataOpen, groupSize, groupsNext, groupsOpen,
+  RUNS_MAX, activeRun, activeSkip, badRun, dataCursor, dataIsDone, dataOpen, groupSize, groupsNext, groupsOpen,
   keyCursor, memberAt, memberEntry, readHeader, runHeader, runsAdd, runsClear, smallestSlot,
 } from "./run-cursor";
+import {
+  HEAD_COUNT, HEAD_FACTS, HEAD_KEY, PARTITION_COUNT, PARTITION_SEQUENCE, PARTITION_START, countOpen, countSome, headCount,
+  keyCount, misfitRun, partitionCount, timesCount,
+} from "./run-count";
 import { RunWriter, pagesFor, partEntries, partFirstPage } from "./run-writer";
 import { CORRUPT, DONE, MISFIT, NO_MEMORY, PAUSED } from "./status";
 
 /** Pages that a buffer holds: 256 KiB. */
 const BUFFER_PAGES: u32 = 64;
-/** Keys that a step counts at the most. */
-const COUNTED_PER_STEP: u32 = 1 << 16;
 const STORE_ID_SIZE: usize = 16;
 /** Copying fewer places than this is faster one by one. */
 const PLACES_COPIED_SINGLY: u32 = 16;
 
-const HEAD_COUNT: usize = 12;
-const HEAD_FACTS: usize = 16;
-const HEAD_KEY: usize = 24;
-const PARTITION_COUNT: usize = 4;
-const PARTITION_SEQUENCE: usize = 8;
-const PARTITION_START: usize = 16;
 const TIMES_SMALLEST: usize = 8;
 const TIMES_LARGEST: usize = 16;
 const TIMES_RECORDED_AT: usize = 24;
 
 const writer = changetype<RunWriter>(memory.data(offsetof<RunWriter>(), 8));
 let runCount: u32 = 0;
-/** What is counted before the first page: the part whose keys are, PARTS when all are. */
-let counting: u32 = 0;
-let headCount: u64 = 0;
-let keyCount: u64 = 0;
-let partitionCount: u64 = 0;
-let timesCount: u64 = 0;
+/** What the parts will hold is still being counted. */
+let isCounting: bool = false;
 /** Entries of all runs together. */
 let eventCount: u64 = 0;
 let newStreamCount: u64 = 0;
-/** For each run how many keys its heads have named, u64. */
-const keysNamed: usize = memory.data(16 * sizeof<u64>(), 8);
 
 let idFilter: usize = 0;
 let headFilter: usize = 0;
@@ -78,7 +68,7 @@ export function mergeOpen(count: u32): i32 {
   runCount = count;
   runsClear();
   if (!writer.open()) return NO_MEMORY;
-  eventCount = newStreamCount = headCount = keyCount = partitionCount = timesCount = placeIndex = 0;
+  eventCount = newStreamCount = 0;
   for (let run: u32 = 0; run < count; run++) {
     const header = writer.take(PAGE_SIZE);
     if (header == 0) return NO_MEMORY;
@@ -91,10 +81,9 @@ export function mergeOpen(count: u32): i32 {
     if (!follows(run)) return misfit(run);
     eventCount += partEntries(header, PART_IDS);
     newStreamCount += load<u64>(header, HEADER_NEW_STREAMS);
-    store<u64>(keysNamed + (<usize>run << 3), 0);
   }
-  counting = PART_HEADS;
-  return groupsOpen(PART_HEADS) ? DONE : corrupt();
+  isCounting = true;
+  return countOpen(eventCount) ? DONE : corrupt();
 }
 
 /** Whether a run is of our version, and is the continuation of the one before it. */
@@ -117,9 +106,14 @@ export function mergeOutputPages(): u32 { return writer.outputPages; }
 /** Makes the next pages: PAUSED, there may be none; DONE, when they are the last, the header; or why it cannot go on. */
 export function mergeStep(): i32 {
   writer.clear();
-  if (counting < PARTS) {
-    const status = count();
-    if (status != DONE) return status;
+  if (isCounting) {
+    const status = countSome();
+    if (status == CORRUPT) return corrupt();
+    if (status == MISFIT) return misfit(misfitRun);
+    if (status == PAUSED) return PAUSED;
+    isCounting = false;
+    const begun = begin();
+    if (begun != DONE) return begun;
   }
   while (writer.part < PARTS) {
     const status = writePart();
@@ -147,82 +141,8 @@ function misfit(run: u32): i32 {
   return MISFIT;
 }
 
-// ── before the first page ─────────────────────────────────────────────────────────────────────────
-
-/** Counts what the parts will hold, and whether it goes together: DONE when all is counted. */
-function count(): i32 {
-  for (let i: u32 = 0; i < COUNTED_PER_STEP; i++) {
-    if (!groupsNext()) return corrupt();
-    if (groupSize > 0) {
-      const wrong = counting == PART_HEADS ? countHead() : counting == PART_PARTITIONS ? countPartition() : countTimes();
-      if (wrong >= 0) return misfit(wrong);
-      continue;
-    }
-    if (counting == PART_TIMES) return begin();
-    if (placeIndex != eventCount) return misfit(runCount - 1);
-    counting = counting == PART_HEADS ? PART_PARTITIONS : PART_TIMES;
-    placeIndex = 0;
-    if (!groupsOpen(counting)) return corrupt();
-  }
-  return PAUSED;
-}
-
-/** A stream's versions must go on from run to run, and what never changes be the same: the run where not, or -1. */
-function countHead(): i32 {
-  const first = memberEntry(0);
-  let nextVersion = load<u64>(first, HEAD_FACTS) >> 16;
-  const hash16 = load<u16>(first, HEAD_FACTS);
-  const hasKey = load<u32>(first, HEAD_KEY) != 0;
-  let events: u64 = 0;
-  for (let i: u32 = 0; i < groupSize; i++) {
-    const entry = memberEntry(i);
-    const own = load<u32>(entry, HEAD_COUNT);
-    const facts = load<u64>(entry, HEAD_FACTS);
-    if (facts >> 16 != nextVersion || <u16>facts != hash16 || own == 0) return <i32>memberAt(i);
-    if (!namesKey(memberAt(i), load<u32>(entry, HEAD_KEY), hasKey)) return <i32>memberAt(i);
-    nextVersion += own;
-    events += own;
-  }
-  if (events > u32.MAX_VALUE) return <i32>memberAt(0);
-  headCount++;
-  if (hasKey) keyCount++;
-  placeIndex += events;
-  return -1;
-}
-
-/** Keys lie in the order in which heads name them. */
-function namesKey(run: u32, key: u32, hasKey: bool): bool {
-  if (!hasKey) return key == 0;
-  const named = keysNamed + (<usize>run << 3);
-  store<u64>(named, load<u64>(named) + 1);
-  return <u64>key == load<u64>(named);
-}
-
-/** A partition's sequences must go on from run to run. */
-function countPartition(): i32 {
-  let nextSequence = load<u64>(memberEntry(0), PARTITION_SEQUENCE);
-  let events: u64 = 0;
-  for (let i: u32 = 0; i < groupSize; i++) {
-    const entry = memberEntry(i);
-    const own = load<u32>(entry, PARTITION_COUNT);
-    if (load<u64>(entry, PARTITION_SEQUENCE) != nextSequence) return <i32>memberAt(i);
-    nextSequence += own;
-    events += own;
-  }
-  if (events > u32.MAX_VALUE) return <i32>memberAt(0);
-  partitionCount++;
-  placeIndex += events;
-  return -1;
-}
-
-function countTimes(): i32 {
-  timesCount++;
-  return -1;
-}
-
 /** Lays the parts out, and begins with the first. */
 function begin(): i32 {
-  counting = PARTS;
   const idPages = pagesFor(PART_IDS, eventCount);
   const headPages = pagesFor(PART_HEADS, headCount);
   idFilterBlocks = filterBlocks(eventCount);

@@ -8,7 +8,7 @@
 // A look-up by hash asks the run's filter, finds the page with the fences, which are the pages' first hashes, and reads
 // that page. Filters and fences are read when a run is opened, a piece at a time, since a large run has many.
 import { allocate, release } from "./memory";
-import { pageOf, pagesRead } from "./pages";
+import { pageOf, pagesMax, pagesRead } from "./pages";
 import { partitionResume } from "./memtable";
 import { filterMayHold } from "./run-filter";
 import {
@@ -47,6 +47,11 @@ export const WANTS_HEAD_FILTER: u32 = 2;
 const runs: usize = memory.data(64 * sizeof<u32>(), 4);
 export let runCount: u32 = 0;
 
+/** Every append to a stream looks at a page of PART_HEADS, so these stay in memory longer than others. */
+const HEADS_WEIGHT: u32 = 3;
+/** Share of all pages that may be read ahead of their use: so many of 4. */
+const PRELOADED_OF_4: u64 = 3;
+
 /** Pages that a step of loading reads. */
 const LOAD_PAGES: u32 = 64;
 let loadArea: usize = 0;
@@ -63,6 +68,7 @@ export function runsInit(): void {
 @inline export function runFrom(run: usize): u64 { return load<u64>(run); }
 @inline export function runTo(run: usize): u64 { return load<u64>(run, RUN_TO); }
 @inline export function runNewStreams(run: usize): u64 { return load<u64>(run, RUN_NEW_STREAMS); }
+@inline export function runEndOffset(run: usize): u64 { return load<u64>(run, RUN_END_OFFSET); }
 @inline export function runRecordedAt(run: usize): u64 { return load<u64>(run, RUN_RECORDED_AT); }
 
 @inline function firstPage(run: usize, part: u32): u32 {
@@ -74,7 +80,8 @@ export function runsInit(): void {
 }
 
 @inline export function partPage(run: usize, part: u32, page: u32): usize {
-  return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page);
+  const weight: u32 = part == PART_HEADS ? HEADS_WEIGHT : 1;
+  return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page, weight);
 }
 
 /** Position behind what the runs cover. */
@@ -163,6 +170,25 @@ function loadPiece(run: usize, part: u32, table: usize, perPage: u32, entrySize:
     store<u32>(run, 0, RUN_LOADED_PAGES);
   }
   return false;
+}
+
+/** Pages of the run that appends and ESVER look at. */
+function headPages(run: usize): u32 {
+  return <u32>((partEntries(run, PART_HEADS) + HEADS_PER_PAGE - 1) / HEADS_PER_PAGE);
+}
+
+/** Whether the pages that appends look at may all be in memory, beside what else is read. */
+export function runsFitPages(): bool {
+  let pages: u64 = 0;
+  for (let i: u32 = 0; i < runCount; i++) pages += headPages(runAt(i));
+  return pages * 4 <= <u64>pagesMax() * PRELOADED_OF_4;
+}
+
+/** Reads `count` of these pages, from one on; false where there are no more. */
+export function runPreload(run: usize, from: u32, count: u32): bool {
+  const end = min(headPages(run), from + count);
+  for (let page = from; page < end; page++) partPage(run, PART_HEADS, page);
+  return from + count < headPages(run);
 }
 
 /** Takes over, at a start, what a run knows of times and of the partitions' sequences; run after run, oldest first. */

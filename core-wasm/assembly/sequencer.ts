@@ -23,7 +23,7 @@ import {
 } from "./event";
 import { eventIdFind, foundPlace, headKey, headNext, headStream, placeIndex, placeOffset, streamFind } from "./lookup";
 import {
-  APPEND_SPARE_BYTES, MEMTABLES_MAX, eventInsert, memtableCount, memtableIsFull, memtableReserve, memtableSeal, partitionNextSequence, partitionOf, streamHash, streamInsert,
+  APPEND_SPARE_BYTES, MEMTABLES_MAX, eventInsert, memtableCanOpen, memtableCount, memtableIsFull, memtableReserve, memtableSeal, partitionNextSequence, partitionOf, streamHash, streamInsert,
 } from "./memtable";
 import {
   batchAdd, batchHasRoom, batchReserve, durableDistance, durableOffset, lastRecordedAt, logOffset, nextPosition, previousCrc, previousEnd,
@@ -57,16 +57,23 @@ export function sequencerInit(): void {
   scratchTable = allocateReserved(EVENTS_MAX * 2 * sizeof<u32>());
 }
 
+/** Seals the active memtable where it is full: DONE, or why it cannot be done now. */
+export function sealFull(): i32 {
+  if (!memtableIsFull()) return DONE;
+  if (memtableCount == MEMTABLES_MAX) return INDEX_BEHIND;
+  if (!memtableCanOpen()) return NO_MEMORY;
+  memtableSeal(previousEnd, previousCrc, previousSpan, lastRecordedAt);
+  return DONE;
+}
+
 /**
  * Appends the `count` events of the request table as one transaction, at `nowMs` by the server's clock. With
  * `hasKey` all have `requestKey`; else each stream keeps its own, or gets its default.
  */
 export function append(count: u32, hasKey: bool, nowMs: u64): i32 {
   assert(count > 0 && count <= EVENTS_MAX);
-  if (memtableIsFull()) {
-    if (memtableCount == MEMTABLES_MAX) return INDEX_BEHIND;
-    memtableSeal(previousEnd, previousCrc, previousSpan, lastRecordedAt);
-  }
+  const sealed = sealFull();
+  if (sealed != DONE) return sealed;
   const repeat = checkEventIds(count);
   if (repeat != DONE) return repeat;
   const check = count == 1 ? checkEvent(0, hasKey) : checkEvents(count, hasKey);

@@ -1,5 +1,6 @@
 /**
- * COMMAND, COMMAND COUNT, COMMAND INFO [name …], COMMAND DOCS [name …]: the commands, described in Redis' shapes.
+ * COMMAND, COMMAND COUNT, COMMAND INFO [name …], COMMAND DOCS [name …]: the commands, described in Redis' shapes
+ * (`command-list.ts` has LIST and GETKEYS).
  *
  * redis-cli makes its help and hints of them. No command has keys in Redis' sense (streams are no keys of a
  * cluster), so key positions are 0 and key specifications empty.
@@ -8,6 +9,8 @@ import { tooLarge } from "../errors.ts";
 import type { Reply } from "../resp/reply.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { getKeys, list } from "./command-list.ts";
+import { categoriesOf, findByName } from "./command-names.ts";
 import { type ContainerCommand, container, isContainer } from "./container.ts";
 
 /** The version from which on a command is there; none is younger than the first. */
@@ -42,7 +45,14 @@ export function commandCommand(commands: () => readonly Command[]): ContainerCom
     name: "COMMAND",
     summary: "Describe all commands.",
     alone: describe("COMMAND", commands),
-    subcommands: [count(commands), describe("COMMAND|INFO", commands), docs(commands)],
+    subcommands: [
+      count(commands),
+      describe("COMMAND|INFO", commands),
+      docs(commands),
+      list(commands),
+      getKeys("COMMAND|GETKEYS", commands),
+      getKeys("COMMAND|GETKEYSANDFLAGS", commands),
+    ],
   });
 }
 
@@ -77,7 +87,7 @@ function describe(
     parse: parseNames,
     run(names) {
       if (names === null) return [...commands()];
-      return names.map((wanted) => find(commands(), wanted));
+      return names.map((wanted) => findByName(commands(), wanted));
     },
     reply(described, reply) {
       reply.array(described.length);
@@ -100,7 +110,9 @@ function docs(commands: () => readonly Command[]): Command<string[] | null, Comm
     parse: parseNames,
     run(names) {
       if (names === null) return [...commands()];
-      return names.map((wanted) => find(commands(), wanted)).filter((command) => command !== null);
+      return names
+        .map((wanted) => findByName(commands(), wanted))
+        .filter((command) => command !== null);
     },
     reply(documented, reply) {
       reply.map(documented.length);
@@ -117,15 +129,6 @@ function parseNames(args: Arguments): string[] | null {
     throw tooLarge("the number of names of COMMAND", NAMES_MAX, nameCount);
   }
   return Array.from({ length: nameCount }, (_, i) => args.text(i + 2).toUpperCase());
-}
-
-/** Finds `PING`, and `CLIENT|ID` in its container. */
-function find(commands: readonly Command[], name: string): Command | null {
-  const family = name.split("|", 1)[0];
-  const command = commands.find((candidate) => candidate.name === family) ?? null;
-  if (command === null || command.name === name) return command;
-  if (!isContainer(command)) return null;
-  return command.subcommands.find((subcommand) => subcommand.name === name) ?? null;
 }
 
 function writeInfo(command: Command, reply: Reply): void {
@@ -150,16 +153,6 @@ function writeInfo(command: Command, reply: Reply): void {
 function writeSimpleSet(members: readonly string[], reply: Reply): void {
   reply.set(members.length);
   for (const member of members) reply.simple(member);
-}
-
-function categoriesOf(command: Command): string[] {
-  const categories = [command.flags.includes("fast") ? "@fast" : "@slow"];
-  if (command.flags.includes("write")) categories.push("@write");
-  if (command.flags.includes("readonly")) categories.push("@read");
-  if (command.flags.includes("admin")) categories.push("@admin", "@dangerous");
-  if (command.flags.includes("pubsub")) categories.push("@pubsub");
-  else if (command.kind === "connection") categories.push("@connection");
-  return categories;
 }
 
 function writeDocs(command: Command, group: string, reply: Reply): void {

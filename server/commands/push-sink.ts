@@ -81,6 +81,11 @@ export class PushSink implements SubscriptionSink {
     this.subscription?.resume();
   }
 
+  /** Whether its window is used up: nothing comes before an EACK. */
+  get waitsForAck(): boolean {
+    return this.cursor - this.acknowledged >= this.window;
+  }
+
   // ── what the subscription asks and gives ────────────────────────────────────────────────────────
 
   room(): number {

@@ -3,6 +3,7 @@
  *
  * One object a process. The doors count into it; commands only read it.
  */
+import type { ErrorCode } from "../errors.ts";
 import { CONNECTIONS_MAX } from "../limits.ts";
 import { Sessions } from "./session.ts";
 
@@ -25,6 +26,8 @@ export class ServerInfo {
   /** Requests answered since the start, those answered with an error included. */
   commandsProcessed = 0;
   errorReplies = 0;
+  /** Error replies by their code. */
+  readonly errorCounts = new Map<ErrorCode, number>();
   /** How many connections there may be at a time; set when the RESP door is made. */
   connectionsMax = CONNECTIONS_MAX;
   /** Connections turned away at the limit. */
@@ -36,5 +39,11 @@ export class ServerInfo {
   constructor(options: ServerInfoOptions) {
     this.version = options.version;
     this.settings = options.settings;
+  }
+
+  /** Counts an error reply. */
+  countError(code: ErrorCode): void {
+    this.errorReplies++;
+    this.errorCounts.set(code, (this.errorCounts.get(code) ?? 0) + 1);
   }
 }

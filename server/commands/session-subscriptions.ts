@@ -33,6 +33,13 @@ export class SessionSubscriptions {
     return this.pushed.size;
   }
 
+  /** Those of them that wait for an EACK. */
+  get ackWaitingCount(): number {
+    let count = 0;
+    for (const sink of this.pushed.values()) if (sink.waitsForAck) count++;
+    return count;
+  }
+
   get channelCount(): number {
     return this.published?.channelCount ?? 0;
   }

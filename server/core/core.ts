@@ -62,6 +62,7 @@ export interface CoreExports {
   getLogOffset(): number;
   getPreviousCrc(): number;
   getDurableOffset(): number;
+  getSyncedOffset(): number;
   getDurablePosition(): number;
   getFlightPosition(): number;
   getNextPosition(): number;
@@ -141,6 +142,8 @@ export interface CoreExports {
   getWantedOffset(): number;
   cacheLoaded(size: number): void;
   cacheBytes(): number;
+  getCacheHits(): number;
+  getCacheMisses(): number;
 
   readonly APPEND_REPLY_MAX: WebAssembly.Global;
   appendReply(out: number, isResp3: boolean, withPosition: boolean): number;
@@ -225,6 +228,8 @@ export interface CoreExports {
   frameLengthAt(address: number, offset: number): number;
   limitMemtables(bytes: number, rows: number): void;
   getMemtableCount(): number;
+  /** Not 0 where all memtables are full: appends wait until a run is written. */
+  indexIsBehind(): number;
   memtableFrom(): number;
   memtableTo(): number;
   memtableOffset(): number;
@@ -237,6 +242,7 @@ export interface CoreExports {
   memtableStreamsTo(from: number, count: number, out: number): void;
   memtableSequences(): number;
   memtableSequencesTo(out: number): void;
+  sealFull(): number;
   memtableDrop(): void;
   memtableBytes(): number;
   timesTo(from: number, to: number, out: number): void;
@@ -244,6 +250,8 @@ export interface CoreExports {
   runOpen(header: number, handle: number, wants: number): number;
   runLoad(run: number): number;
   runClose(run: number): void;
+  runsFitPages(): number;
+  runPreload(run: number, from: number, count: number): number;
   runReadPages(run: number, page: number, count: number, out: number): void;
   runsReplace(index: number, count: number, run: number): void;
   getRunCount(): number;

@@ -10,16 +10,31 @@ import { type Address, formatAddress, isLoopback } from "../config.ts";
 import { CoreTrap, MemoryRefused } from "../core/core.ts";
 import { OpenError, StoreError } from "../errors.ts";
 import { HTTP_HEADER_TIMEOUT_SECONDS, HTTP_REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
+import type { MetricsRegistry } from "../metrics/registry.ts";
+import type { Tell } from "../stderr-log.ts";
 import { requestCheck } from "./check-request.ts";
 import { shareWith } from "./cors.ts";
+import { headAsGet } from "./head.ts";
 import { healthRoutes } from "./health-routes.ts";
-import { type DoorApp, type Operation, type Readiness, register } from "./operation.ts";
+import { metricsRoutes } from "./metrics.ts";
+import type { RequestObserver } from "./observe-requests.ts";
+import {
+  type DoorApp,
+  type Operation,
+  type Readiness,
+  type RequestNote,
+  type Responder,
+  register,
+} from "./operation.ts";
 import { ProblemError, problem, problemOfError } from "./problem.ts";
 
 export interface HttpParts {
   readonly ready: () => Readiness;
-  /** Takes one line for the server's log. */
-  readonly log: (line: string) => void;
+  /** Takes one event for the server's log. */
+  readonly log: Tell;
+  /** What watches requests, and what `/metrics` tells: a door without them has neither. */
+  readonly observer?: RequestObserver;
+  readonly metrics?: MetricsRegistry;
   /** What there is beside health: `storeRoutes` of a store. */
   readonly operations?: readonly Operation[];
   /** Ends the process after a bug: the store's state may be half done. */
@@ -37,6 +52,9 @@ interface HttpSettings {
 export interface HttpDoor {
   /** `HOST:PORT` with the real port. */
   readonly address: string;
+  readonly port: number;
+  /** Requests that are being answered now, feeds included. */
+  pendingRequests(): number;
   /** Takes no new connections; resolves when what is under way is answered. */
   stop(): Promise<void>;
 }
@@ -47,8 +65,11 @@ const BODY_BYTES_CUT = Number.MAX_SAFE_INTEGER;
 /** Opens the HTTP door. Throws OpenError when the address cannot be had. */
 export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
   const server = listen(settings.http, createApp(settings, parts));
+  const port = server.port ?? settings.http.port;
   return {
-    address: formatAddress({ host: settings.http.host, port: server.port ?? settings.http.port }),
+    address: formatAddress({ host: settings.http.host, port }),
+    port,
+    pendingRequests: () => server.pendingRequests,
     stop: () => stopInOrder(server, parts.endFeeds ?? (() => {})),
   };
 }
@@ -65,7 +86,7 @@ function listen(address: Address, app: DoorApp): Bun.Server<undefined> {
       fetch(request, server) {
         // The header came in time; what the whole takes has its own limit. Neither is lengthened by a trickle.
         server.timeout(request, HTTP_REQUEST_TIMEOUT_SECONDS);
-        return app.fetch(request, { server });
+        return app.fetch(headAsGet(request), { server, route: null });
       },
     });
   } catch (error) {
@@ -95,7 +116,11 @@ const STOP_POLL_MS = 5;
 /** The routes without a socket, for tests and for `serveHttp`. */
 export function createApp(settings: HttpSettings, parts: HttpParts): DoorApp {
   const app: DoorApp = new Hono();
-  register(app, [...healthRoutes(parts.ready), ...(parts.operations ?? [])]);
+  register(app, [
+    ...healthRoutes(parts.ready),
+    ...(parts.metrics === undefined ? [] : metricsRoutes(parts.metrics)),
+    ...(parts.operations ?? []),
+  ]);
   app.onError((error, context) => {
     if (error instanceof ProblemError) return error.response;
     if (error instanceof StoreError) return problemOfError(error);
@@ -106,10 +131,11 @@ export function createApp(settings: HttpSettings, parts: HttpParts): DoorApp {
     const id = crypto.randomUUID();
     parts.log(
       `error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`,
+      "error",
     );
     return problem(500, "INTERNAL", `internal error ${id}`);
   });
-  app.fetch = guarded(app.fetch, settings);
+  app.fetch = guarded(app.fetch, settings, parts.observer);
   return app;
 }
 
@@ -120,10 +146,13 @@ export function createApp(settings: HttpSettings, parts: HttpParts): DoorApp {
 function guarded(
   route: DoorApp["fetch"],
   { http, allowedHosts, corsOrigins = [] }: HttpSettings,
+  observer: RequestObserver | undefined,
 ): DoorApp["fetch"] {
   const check = requestCheck(isLoopback(http.host), allowedHosts);
+  const checked: Responder = (request, env) => check(request) ?? route(request, env);
+  const shared = corsOrigins.length === 0 ? checked : shareWith(corsOrigins, checked);
   return (request, env) => {
-    const answer = (asked: Request) => check(asked) ?? route(asked, env);
-    return corsOrigins.length === 0 ? answer(request) : shareWith(corsOrigins, answer)(request);
+    const note: RequestNote = env !== undefined && "route" in env ? env : { route: null };
+    return observer === undefined ? shared(request, note) : observer.watch(request, note, shared);
   };
 }

@@ -2,6 +2,7 @@
  * Cross-origin requests (https://fetch.spec.whatwg.org/#http-cors-protocol): pages of `--cors-origins` may use the
  * door, and without that setting no page of another origin.
  */
+import type { Responder } from "./operation.ts";
 
 /** Headers that are not of the kind that every page may send, and those of answers that it may read. */
 const REQUEST_HEADERS = "Accept, Content-Type, If-Match, If-None-Match, Last-Event-ID";
@@ -9,15 +10,13 @@ const ANSWER_HEADERS = "ETag, Idempotent-Replayed, Link, Location, Retry-After";
 /** How long a browser need not ask again. */
 const PREFLIGHT_SECONDS = 600;
 
-type Answer = (request: Request) => Response | Promise<Response>;
-
 /** The same answers, with the permissions that pages of the origins have. */
-export function shareWith(origins: readonly string[], answer: Answer): Answer {
-  return async (request) => {
+export function shareWith(origins: readonly string[], answer: Responder): Responder {
+  return async (request, note) => {
     const origin = request.headers.get("Origin");
     const isShared = origin !== null && origins.includes(origin);
     if (isShared && isPreflight(request)) return preflight(origin);
-    const response = await answer(request);
+    const response = await answer(request, note);
     const { headers } = response;
     headers.append("Vary", "Origin");
     if (!isShared) return response;

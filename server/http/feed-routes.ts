@@ -17,6 +17,7 @@ import {
   filterOf,
   patternOf,
 } from "./filter-query.ts";
+import { askedMethod } from "./head.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { EVENT_STREAM_TYPE, negotiate, readQuery } from "./request.ts";
 import { parseNumber, repeated, text, unexpectedValue } from "./schema.ts";
@@ -181,8 +182,8 @@ function encodingOf(data: "text" | "json" | null): Encoding {
 
 function feed(context: DoorContext, { feeds }: StoreParts, options: FeedOptions): Response {
   // Only what the feed itself sends keeps it open: there is no end by which it should have come.
-  context.env?.server?.timeout(context.req.raw, 0);
-  const body = context.req.method === "HEAD" ? null : feeds.body(options);
+  context.env.server?.timeout(context.req.raw, 0);
+  const body = askedMethod(context.req.raw) === "HEAD" ? null : feeds.body(options);
   return new Response(body, {
     headers: {
       "Content-Type": EVENT_STREAM_TYPE,

@@ -37,9 +37,9 @@ export class HeldBytes {
     }
   }
 
-  /** The body of an answer, counted until it has gone where it is large. */
-  answer(body: Uint8Array): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
-    if (body.length <= HTTP_SMALL_BYTES) return body as Uint8Array<ArrayBuffer>;
+  /** The body of an answer, counted until it has gone where it is large. Of one to HEAD only the length goes. */
+  answer(body: Uint8Array, isHead = false): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
+    if (body.length <= HTTP_SMALL_BYTES || isHead) return body as Uint8Array<ArrayBuffer>;
     const giveBack = this.count(body.length);
     const answer: Answer = new Answer(body, () => {
       this.answers.delete(answer);

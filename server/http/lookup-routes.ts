@@ -15,6 +15,7 @@ import {
 } from "./descriptions.ts";
 import { SCHEMAS } from "./event-schemas.ts";
 import { DATA_PARAMETER, patternOf } from "./filter-query.ts";
+import { askedMethod } from "./head.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { READ_HEADERS } from "./read-routes.ts";
 import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
@@ -195,7 +196,9 @@ async function getEvent(context: DoorContext, parts: StoreParts): Promise<Respon
   return parts.answers.whenRoom(async () => {
     const body = eventOf(parts, eventId, encoding);
     const headers = { "Content-Type": type, ...READ_HEADERS };
-    return new Response(parts.answers.answer(body), { headers });
+    return new Response(parts.answers.answer(body, askedMethod(context.req.raw) === "HEAD"), {
+      headers,
+    });
   });
 }
 

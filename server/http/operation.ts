@@ -10,9 +10,18 @@ import type { HeldBytes } from "./held-bytes.ts";
 import { problem } from "./problem.ts";
 import type { JsonSchema, Parameters } from "./schema.ts";
 
-/** What Bun.serve passes beside the request; absent where a test calls the routes without a socket. */
-export type DoorContext = Context<{ Bindings: { server?: Bun.Server<undefined> } }>;
-export type DoorApp = Hono<{ Bindings: { server?: Bun.Server<undefined> } }>;
+/** What goes with a request through the door. */
+export interface RequestNote {
+  /** Absent where a test calls the routes without a socket. */
+  readonly server?: Bun.Server<undefined>;
+  /** The route that took the request, as Hono writes it; null where none has. */
+  route: string | null;
+}
+
+export type DoorContext = Context<{ Bindings: RequestNote }>;
+export type DoorApp = Hono<{ Bindings: RequestNote }>;
+/** What answers requests: the whole door, down to its routes. */
+export type Responder = (request: Request, note: RequestNote) => Response | Promise<Response>;
 
 /** Whether the store takes writes, and where it does not, why. */
 export interface Readiness {
@@ -76,7 +85,11 @@ export interface Operation {
 export function register(app: DoorApp, operations: readonly Operation[]): void {
   const paths = new Map<string, string[]>();
   for (const { method, path, handle } of operations) {
-    app.on(method, honoPath(path), handle); // HEAD is answered as GET, without the body
+    const route = honoPath(path);
+    app.on(method, route, (context) => {
+      context.env.route = route;
+      return handle(context);
+    });
     const methods = paths.get(path) ?? [];
     paths.set(path, [...methods, ...(method === "GET" ? ["GET", "HEAD"] : [method])]);
   }
@@ -84,7 +97,10 @@ export function register(app: DoorApp, operations: readonly Operation[]): void {
   app.notFound((context) => {
     const { path, method } = context.req;
     const found = known.find(({ pattern }) => pattern.test(path));
-    if (found !== undefined) return methodNotAllowed(method, found.path, found.methods);
+    if (found !== undefined) {
+      context.env.route = honoPath(found.path);
+      return methodNotAllowed(method, found.path, found.methods);
+    }
     return problem(404, "NOTFOUND", `there is nothing at ${path}`);
   });
 }

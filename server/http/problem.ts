@@ -43,7 +43,7 @@ export function problem(
     detail,
     ...members,
   };
-  return new Response(JSON.stringify(body), {
+  const response = new Response(JSON.stringify(body), {
     status,
     headers: {
       "Content-Type": PROBLEM_TYPE,
@@ -52,6 +52,16 @@ export function problem(
       ...headers,
     },
   });
+  codes.set(response, code);
+  return response;
+}
+
+/** Kept beside the answers, so that whoever counts them need not read their bodies. */
+const codes = new WeakMap<Response, ErrorCode>();
+
+/** The code of an answer that is a problem; null for any other. */
+export function codeOf(response: Response): ErrorCode | null {
+  return codes.get(response) ?? null;
 }
 
 /** Ends the handling of a request with a problem whose status no code has, or whose headers say more. */

@@ -14,6 +14,7 @@ import {
 import { SCHEMAS } from "./event-schemas.ts";
 import { feedOfRead } from "./feed-routes.ts";
 import { DATA_PARAMETER, FILTER_PARAMETERS, filterOf, rangeParameters } from "./filter-query.ts";
+import { askedMethod } from "./head.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { readEvents } from "./reads.ts";
 import {
@@ -211,7 +212,7 @@ async function answerNow(
   // A page of none would have itself as the next one.
   const link =
     hasMore && next !== null && query.limit !== 0 ? nextLink(context, next, isReverse) : null;
-  return new Response(parts.answers.answer(body), {
+  return new Response(parts.answers.answer(body, askedMethod(context.req.raw) === "HEAD"), {
     headers: {
       "Content-Type": type,
       ...READ_HEADERS,

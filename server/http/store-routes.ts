@@ -3,6 +3,7 @@
  */
 import { OutputArea } from "../core/core.ts";
 import { KiB } from "../limits.ts";
+import { MetricsRegistry } from "../metrics/registry.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { appendRoutes } from "./append-routes.ts";
 import { Appends } from "./appends.ts";
@@ -12,6 +13,7 @@ import { feedRoutes } from "./feed-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { lookupRoutes } from "./lookup-routes.ts";
+import { metricsRoutes } from "./metrics.ts";
 import type { Operation } from "./operation.ts";
 import { readRoutes } from "./read-routes.ts";
 
@@ -49,9 +51,13 @@ export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Stor
     ...feedRoutes(parts),
     ...lookupRoutes(parts),
   ];
-  const described = [...routes, ...healthRoutes(() => ({ ready: true }))];
+  // The door has these two of its own: here they are only described.
+  const others = [
+    ...healthRoutes(() => ({ ready: true })),
+    ...metricsRoutes(new MetricsRegistry()),
+  ];
   return {
-    operations: [...routes, ...documentRoutes(described, version)],
+    operations: [...routes, ...documentRoutes([...routes, ...others], version)],
     crash,
     endFeeds: () => feeds.close(),
   };

@@ -4,7 +4,7 @@
  * Builds come first, as appends may wait for them: one that arrives while a merge is under way is done between two of
  * its slices. A merge pauses after each slice, so that the log's own writes find the disk free. Bugs end the worker.
  */
-import { systemDisk } from "../disk.ts";
+import { giveWay, systemDisk } from "../disk.ts";
 import { RUN_CORE_BYTES_KEPT, RUN_MERGE_PAUSE_MS_MAX } from "../limits.ts";
 import { FLAG_BUSY, FLAG_STOP, isBug, type WorkerReply, type WorkerRequest } from "./run-maker.ts";
 import { RunInputError, type RunMerge, RunWork } from "./run-work.ts";
@@ -121,6 +121,10 @@ class RunWorker {
 let worker: RunWorker | null = null;
 
 self.onmessage = ({ data }: MessageEvent<WorkerRequest>) => {
-  if (data.kind === "open") worker = new RunWorker(data.folder, data.flags);
-  else worker?.take(data);
+  if (data.kind === "open") {
+    giveWay();
+    worker = new RunWorker(data.folder, data.flags);
+  } else {
+    worker?.take(data);
+  }
 };

@@ -9,25 +9,44 @@ import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import type { Disk } from "../disk.ts";
 import { OpenError } from "../errors.ts";
+import { RUNS_MAX } from "../limits.ts";
+import type { Tell } from "../stderr-log.ts";
 import type { IndexMemory } from "./index-memory.ts";
+import { MemtableBuild } from "./memtable-build.ts";
 import { chooseMerge } from "./merge-policy.ts";
 import { runName } from "./run-file.ts";
-import type { RunMaker } from "./run-maker.ts";
+import { isBug, type RunMaker } from "./run-maker.ts";
 import { type OpenRun, RunSet, type Unfit } from "./run-set.ts";
-import { type RunBuild, RunWork } from "./run-work.ts";
+import { RunInputError, RunWork } from "./run-work.ts";
 
 /** Rows of a memtable that are copied in one turn. */
 const ROWS_PER_TURN = 8_192;
+/** Pages that are read ahead in one turn. */
+const PAGES_PER_TURN = 32;
 /** A run that could not be made is tried again after this. */
 const RETRY_MS = 1_000;
 /** No bound of a memtable: core memory is one. */
 const UNBOUNDED = 2 ** 32 - 1;
 /** What core-wasm/assembly/digest.ts compares, bit by bit. */
-const DIGESTS = ["event ids", "streams", "partitions", "positions", "order of streams"];
-const ROW_BYTES = 24;
-const STREAM_BYTES = 48;
-const SEQUENCE_BYTES = 16;
-const TIMES_BYTES = 32;
+const DIGESTS = [
+  "event ids",
+  "streams",
+  "partitions",
+  "positions",
+  "order of streams",
+  "partition keys",
+  "times",
+  "filters",
+  "fences",
+];
+
+/** Building runs, or merging them: one at a time of each. */
+interface Work {
+  isBusy: boolean;
+  /** Why the last one failed, until one succeeds. */
+  failure: string | null;
+  failedAt: number;
+}
 
 export interface RunIndexOptions {
   readonly disk: Disk;
@@ -41,7 +60,7 @@ export interface RunIndexOptions {
   /** Reads bytes of the log at an offset; returns how many there were. */
   readonly readLog: (offset: number, target: Uint8Array) => number;
   /** Takes one line for whoever runs the server. */
-  readonly log: (line: string) => void;
+  readonly log: Tell;
 }
 
 export class RunIndex {
@@ -53,11 +72,9 @@ export class RunIndex {
   /** Calls a piece of work in a later turn, or at once. */
   private later: (work: () => void) => void = (work) => work();
   private changed: () => void = () => {};
-  private isBuilding = false;
-  private isMerging = false;
+  private readonly builds: Work = { isBusy: false, failure: null, failedAt: 0 };
+  private readonly merges: Work = { isBusy: false, failure: null, failedAt: 0 };
   private isClosed = false;
-  private failure: string | null = null;
-  private failedAt = 0;
   private isBounded = false;
   /** Runs that were held against the log. */
   private checkedRuns = 0;
@@ -84,14 +101,18 @@ export class RunIndex {
    * disk that does not take them must not keep the store from opening: memtables then grow until one is written.
    */
   makeAtStart(): void {
+    this.work ??= new RunWork(this.options.disk, this.options.folder);
     try {
-      this.makeNow();
+      this.buildNow(this.work);
     } catch (error) {
-      if (!(error instanceof Error) || !("code" in error)) throw error;
-      this.failure = error.message;
-      this.failedAt = performance.now();
-      this.options.log(`index: a run cannot be made, and stays in memory: ${error.message}`);
+      this.fail(this.builds, expected(error));
       this.boundMemtables(false);
+      return;
+    }
+    try {
+      this.mergeNow(this.work);
+    } catch (error) {
+      this.fail(this.merges, expected(error));
     }
   }
 
@@ -102,29 +123,56 @@ export class RunIndex {
     else core.exports.limitMemtables(UNBOUNDED, UNBOUNDED);
   }
 
-  private makeNow(): void {
-    const { disk, core, folder } = this.options;
-    const { exports } = core;
-    disk.makeFolder(folder);
-    this.work ??= new RunWork(disk, folder);
-    while (exports.getMemtableCount() > 1) {
+  private buildNow(work: RunWork): void {
+    const { core } = this.options;
+    this.makeFolder();
+    while (core.exports.getMemtableCount() > 1) {
+      if (this.set.runs.length >= RUNS_MAX) throw new Error(this.crowded());
       const job = this.describe();
-      while (!this.copyRows(job, job.to - job.from));
-      this.work.build(job);
+      while (!job.copy(job.to - job.from));
+      work.build(job);
       this.finishBuild(this.loaded(job.name, []));
       this.madeEvents += job.to - job.from;
     }
+  }
+
+  private mergeNow(work: RunWork): void {
     for (let merge = this.nextMerge(); merge !== null; merge = this.nextMerge()) {
       const names = merge.inputs.map(({ name }) => name);
-      const work = this.work.merge(names, merge.name);
-      while (work.step() === null);
+      try {
+        const merging = work.merge(names, merge.name);
+        while (merging.step() === null);
+      } catch (error) {
+        if (!(error instanceof RunInputError)) throw error;
+        this.set.tellDamage(error.run, error.message);
+        continue;
+      }
       this.finishMerge(merge.inputs, this.loaded(merge.name, merge.inputs));
-      this.work.remove(names);
+      work.remove(names);
     }
   }
 
-  /** Tells what a start had to make, where it is more than the rows of some memtables. */
-  tellMade(): void {
+  /** Makes the folder of the runs where there is none yet, durably. */
+  private makeFolder(): void {
+    const { disk, folder } = this.options;
+    if (disk.exists(folder)) return;
+    disk.makeFolder(folder);
+    disk.syncFolder(folder.slice(0, folder.lastIndexOf("/")));
+  }
+
+  private describe(): MemtableBuild {
+    const { core, storeId, partitions } = this.options;
+    return new MemtableBuild(core, storeId, partitions);
+  }
+
+  /** From now on no run is made of what a start reads: memtables grow meanwhile. */
+  stopMaking(): void {
+    if (this.options.unfit === "remove") this.boundMemtables(false);
+  }
+
+  /** The log is read, and all of it is synced. Tells what had to be made. */
+  endStart(): void {
+    if (this.options.unfit === "remove" && this.builds.failure === null) this.boundMemtables(true);
     if (this.madeEvents === 0) return;
     const seconds = (performance.now() - this.openedAt) / 1_000;
     const rate = Math.round(this.madeEvents / Math.max(seconds, 0.001));
@@ -135,8 +183,13 @@ export class RunIndex {
 
   private loaded(name: string, replaced: readonly OpenRun[]): OpenRun {
     const run = this.set.openMade(name, replaced);
-    while (!this.set.load(run));
-    return run;
+    try {
+      while (!this.set.load(run));
+      return run;
+    } catch (error) {
+      this.set.abandon(run);
+      throw error;
+    }
   }
 
   // ── verify ──────────────────────────────────────────────────────────────────────────────────────
@@ -182,105 +235,149 @@ export class RunIndex {
     this.maker = maker;
     this.later = later;
     this.changed = changed;
+    for (const run of this.set.runs) this.preload(run, 0);
+    this.options.core.exports.sealFull(); // what a start read may be more than a memtable
     this.advance();
   }
 
-  /** Why runs cannot be made, or null. */
-  get failureReason(): string | null {
-    return this.failure;
+  /** Why memtables cannot become runs, or null: appends are refused once all memtables are full. */
+  get buildFailure(): string | null {
+    return this.builds.failure;
   }
 
-  /** Begins what there is to do: a run of the oldest memtable once it is durable, and a merge. */
+  /** Why runs cannot be made, or merged, or null. */
+  get failureReason(): string | null {
+    return this.builds.failure ?? this.merges.failure;
+  }
+
+  /** Whether the oldest full memtable waits for a sync of the log: no run may know what the log can still lose. */
+  get awaitsSync(): boolean {
+    const { exports } = this.options.core;
+    return exports.getMemtableCount() > 1 && exports.memtableOffset() > exports.getSyncedOffset();
+  }
+
+  /** Begins what there is to do: a run of the oldest memtable once it is synced, and a merge. */
   advance(): void {
     if (this.maker === null || this.isClosed) return;
-    if (this.failure !== null && performance.now() - this.failedAt < RETRY_MS) return;
     const { exports } = this.options.core;
-    if (
-      !this.isBuilding &&
-      exports.getMemtableCount() > 1 &&
-      exports.memtableTo() <= exports.getDurablePosition()
-    ) {
-      this.startBuild(this.maker);
+    if (mayBegin(this.merges)) this.startMerge(this.maker);
+    if (mayBegin(this.builds) && exports.getMemtableCount() > 1 && !this.awaitsSync) {
+      if (this.set.runs.length < RUNS_MAX) this.startBuild(this.maker);
+      else if (!this.merges.isBusy) this.fail(this.builds, new Error(this.crowded()));
     }
-    if (!this.isMerging) this.startMerge(this.maker);
+  }
+
+  private crowded(): string {
+    return `there are ${RUNS_MAX} index runs, and they cannot be merged: ${this.merges.failure ?? "some are damaged"}`;
   }
 
   private startBuild(maker: RunMaker): void {
-    this.isBuilding = true;
-    this.options.disk.makeFolder(this.options.folder);
-    const job = this.describe();
-    const copy = (): void => {
-      if (this.isClosed) return;
-      if (!this.copyRows(job, ROWS_PER_TURN)) {
-        this.later(copy);
-        return;
-      }
-      maker.build(job, (error) => {
-        if (error !== null) this.fail("build", error);
-        else this.open(job.name, [], (run) => this.finishBuild(run));
-      });
+    this.builds.isBusy = true;
+    const begin = (): void => {
+      this.makeFolder();
+      const job = this.describe();
+      const copy = (): void => {
+        if (!job.copy(ROWS_PER_TURN)) {
+          this.later(() => this.attempt(this.builds, copy));
+          return;
+        }
+        maker.build(job, (error) => {
+          if (error !== null) this.fail(this.builds, error);
+          else this.open(this.builds, job.name, [], (run) => this.finishBuild(run));
+        });
+      };
+      copy();
     };
-    copy();
+    this.attempt(this.builds, begin);
+  }
+
+  /** Does a piece of work; what disk or memory refuse is a failure of it. */
+  private attempt(work: Work, act: () => void): void {
+    if (this.isClosed) return;
+    try {
+      act();
+    } catch (error) {
+      this.fail(work, expected(error));
+    }
   }
 
   private startMerge(maker: RunMaker): void {
     const merge = this.nextMerge();
     if (merge === null) return;
-    this.isMerging = true;
+    this.merges.isBusy = true;
     const names = merge.inputs.map(({ name }) => name);
     maker.merge(names, merge.name, (error) => {
-      if (error !== null) {
-        this.fail("merge", error);
-        return;
+      if (error instanceof RunInputError) {
+        this.set.tellDamage(error.run, error.message);
+        this.merges.isBusy = false;
+        this.advance();
+      } else if (error !== null) {
+        this.fail(this.merges, error);
+      } else {
+        this.open(this.merges, merge.name, merge.inputs, (run) => {
+          this.finishMerge(merge.inputs, run);
+          maker.remove(names);
+        });
       }
-      this.open(merge.name, merge.inputs, (run) => {
-        this.finishMerge(merge.inputs, run);
-        maker.remove(names);
-      });
     });
   }
 
   /** Opens a run that was made, loads it piece by piece and hands it to `use`. */
-  private open(name: string, replaced: readonly OpenRun[], use: (run: OpenRun) => void): void {
-    if (this.isClosed) return;
-    const kind = replaced.length > 0 ? "merge" : "build";
-    let run: OpenRun;
-    try {
-      run = this.set.openMade(name, replaced);
-    } catch (error) {
-      this.fail(kind, error as Error);
-      return;
-    }
-    const load = (): void => {
-      if (this.isClosed) return;
-      try {
-        if (!this.set.load(run)) {
-          this.later(load);
+  private open(
+    work: Work,
+    name: string,
+    replaced: readonly OpenRun[],
+    use: (run: OpenRun) => void,
+  ): void {
+    this.attempt(work, () => {
+      const run = this.set.openMade(name, replaced);
+      const load = (): void => {
+        if (this.isClosed) return;
+        try {
+          if (!this.set.load(run)) {
+            this.later(load);
+            return;
+          }
+        } catch (error) {
+          this.set.abandon(run);
+          this.fail(work, expected(error));
           return;
         }
-      } catch (error) {
-        this.set.abandon(run);
-        this.fail(kind, error as Error);
-        return;
-      }
-      use(run);
-      if (kind === "build") this.isBuilding = false;
-      else this.isMerging = false;
-      if (this.failure !== null) this.options.log("index: runs are made again");
-      this.failure = null;
-      this.advance();
-      this.changed();
-    };
-    load();
+        use(run);
+        this.preload(run, 0);
+        this.succeed(work);
+      };
+      load();
+    });
   }
 
-  private fail(kind: "build" | "merge", error: Error): void {
-    if (kind === "build") this.isBuilding = false;
-    else this.isMerging = false;
+  /** Reads ahead, some pages a turn, what appends look at in a run. */
+  private preload(run: OpenRun, from: number): void {
+    this.later(() => {
+      if (this.isClosed || !this.set.preload(run, from, PAGES_PER_TURN)) return;
+      this.preload(run, from + PAGES_PER_TURN);
+    });
+  }
+
+  private succeed(work: Work): void {
+    work.isBusy = false;
+    if (work.failure !== null) this.options.log("index: runs are made again");
+    work.failure = null;
+    this.advance();
+    this.changed();
+  }
+
+  private fail(work: Work, error: Error): void {
+    work.isBusy = false;
     if (this.isClosed) return;
-    if (this.failure === null) this.options.log(`index: a run cannot be made: ${error.message}`);
-    this.failure = error.message;
-    this.failedAt = performance.now();
+    if (work.failure === null) {
+      const what = work === this.builds ? "a run cannot be made" : "runs cannot be merged";
+      this.options.log(`index: ${what}: ${error.message}`, "error");
+    }
+    work.failure = error.message;
+    work.failedAt = performance.now();
+    // Builds that wait for a merge learn that there is none.
+    if (work === this.merges) this.advance();
     this.changed();
   }
 
@@ -300,79 +397,29 @@ export class RunIndex {
 
   private nextMerge(): { inputs: readonly OpenRun[]; name: string } | null {
     const { runs } = this.set;
-    const events = runs.map(({ header }) => header.to - header.from);
-    const choice = chooseMerge(events, this.memtableEvents);
-    if (choice === null) return null;
-    const inputs = runs.slice(choice.index, choice.index + choice.count);
-    const from = (inputs[0] as OpenRun).header.from;
-    const to = (inputs[inputs.length - 1] as OpenRun).header.to;
-    return { inputs, name: runName(from, to) };
-  }
-
-  // ── what a run is built of ──────────────────────────────────────────────────────────────────────
-
-  /** The oldest memtable as a job whose rows are still to be copied. */
-  private describe(): MemtableBuild {
-    const { core, storeId, partitions } = this.options;
-    const { exports } = core;
-    const from = exports.memtableFrom();
-    const to = exports.memtableTo();
-    const firstStretch = exports.stretchOfPosition(from);
-    const lastStretch = exports.stretchOfPosition(to - 1);
-    return {
-      name: runName(from, to),
-      from,
-      to,
-      endOffset: exports.memtableOffset(),
-      crc: exports.memtableLastCrc() >>> 0,
-      span: exports.memtableLastSpan(),
-      recordedAt: exports.memtableTime(),
-      storeId,
-      partitions,
-      rows: [],
-      streams: [],
-      sequences: [
-        copied(core, exports.memtableSequences() * SEQUENCE_BYTES, (out) =>
-          exports.memtableSequencesTo(out),
-        ),
-      ],
-      times: [
-        copied(core, (lastStretch - firstStretch + 1) * TIMES_BYTES, (out) =>
-          exports.timesTo(firstStretch, lastStretch, out),
-        ),
-      ],
-      copiedRows: 0,
-      copiedStreams: 0,
-    };
-  }
-
-  /** Copies some more rows and streams of the oldest memtable; true when all are there. */
-  private copyRows(job: MemtableBuild, count: number): boolean {
-    const { core } = this.options;
-    const { exports } = core;
-    const rows = Math.min(count, exports.memtableRows() - job.copiedRows);
-    if (rows > 0) {
-      const from = job.copiedRows;
-      job.rows.push(
-        copied(core, rows * ROW_BYTES, (out) => exports.memtableRowsTo(from, rows, out)),
-      );
-      job.copiedRows += rows;
-      return false;
+    // A damaged run stays as it is until the next start makes it again; those beside it are merged without it.
+    for (let end = runs.length; end > 0; ) {
+      let start = end;
+      while (start > 0 && !this.set.isDamaged(runs[start - 1] as OpenRun)) start--;
+      const events = runs.slice(start, end).map(({ header }) => header.to - header.from);
+      const choice = chooseMerge(events, this.memtableEvents);
+      if (choice !== null) {
+        const inputs = runs.slice(start + choice.index, start + choice.index + choice.count);
+        const from = (inputs[0] as OpenRun).header.from;
+        const to = (inputs[inputs.length - 1] as OpenRun).header.to;
+        return { inputs, name: runName(from, to) };
+      }
+      end = start - 1;
     }
-    const streams = Math.min(count, exports.memtableStreams() - job.copiedStreams);
-    if (streams > 0) {
-      const from = job.copiedStreams;
-      job.streams.push(
-        copied(core, streams * STREAM_BYTES, (out) =>
-          exports.memtableStreamsTo(from, streams, out),
-        ),
-      );
-      job.copiedStreams += streams;
-    }
-    return job.copiedStreams === exports.memtableStreams();
+    return null;
   }
 
   // ── figures, the end ────────────────────────────────────────────────────────────────────────────
+
+  /** Whether runs are being written. */
+  get isBusy(): boolean {
+    return this.builds.isBusy || this.merges.isBusy;
+  }
 
   get runCount(): number {
     return this.set.runs.length;
@@ -395,21 +442,12 @@ export class RunIndex {
   }
 }
 
-interface MemtableBuild extends RunBuild {
-  readonly to: number;
-  readonly rows: Uint8Array[];
-  readonly streams: Uint8Array[];
-  copiedRows: number;
-  copiedStreams: number;
+function mayBegin(work: Work): boolean {
+  return !work.isBusy && (work.failure === null || performance.now() - work.failedAt >= RETRY_MS);
 }
 
-/** What `write` puts into core memory, as a copy. */
-function copied(core: Core, size: number, write: (out: number) => void): Uint8Array {
-  const address = core.allocate(Math.max(1, size));
-  try {
-    write(address);
-    return core.memory.slice(address, address + size);
-  } finally {
-    core.exports.release(address, Math.max(1, size));
-  }
+/** What disk or memory refused; a bug of ours is thrown on. */
+function expected(error: unknown): Error {
+  if (!(error instanceof Error) || isBug(error)) throw error;
+  return error;
 }

@@ -24,32 +24,40 @@ export interface RunMaker {
   close(): void;
 }
 
-/** Does each job at once. */
+/** Does each job at once. Its core begins with the first one. */
 export class InlineRunMaker implements RunMaker {
-  private readonly work: RunWork;
+  private readonly disk: Disk;
+  private readonly folder: string;
+  private work: RunWork | null = null;
 
   constructor(disk: Disk, folder: string) {
-    this.work = new RunWork(disk, folder);
+    this.disk = disk;
+    this.folder = folder;
   }
 
   get memoryBytes(): number {
-    return this.work.memoryBytes;
+    return this.work?.memoryBytes ?? 0;
   }
 
   build(job: RunBuild, done: RunDone): void {
-    done(failureOf(() => this.work.build(job)));
+    done(failureOf(() => this.runWork().build(job)));
   }
 
   merge(inputs: readonly string[], output: string, done: RunDone): void {
     const failure = failureOf(() => {
-      const merge = this.work.merge(inputs, output);
+      const merge = this.runWork().merge(inputs, output);
       while (merge.step() === null);
     });
     done(failure);
   }
 
   remove(names: readonly string[]): void {
-    failureOf(() => this.work.remove(names));
+    failureOf(() => this.runWork().remove(names));
+  }
+
+  private runWork(): RunWork {
+    this.work ??= new RunWork(this.disk, this.folder);
+    return this.work;
   }
 
   close(): void {}

@@ -11,6 +11,7 @@ import { type Core, PAGE_BYTES, type PageSource } from "../core/core.ts";
 import { type Disk, type DiskFile, readFully } from "../disk.ts";
 import { OpenError, StoreError } from "../errors.ts";
 import { RUNS_MAX } from "../limits.ts";
+import type { Tell } from "../stderr-log.ts";
 import { decodeRunHeader, parseRunName, RUN_NEW_SUFFIX, type RunHeader } from "./run-file.ts";
 
 /** Which filters a run keeps in memory; core-wasm/assembly/runs.ts names the same bits. */
@@ -53,7 +54,7 @@ export interface RunSetOptions {
   /** Reads bytes of the log at an offset; returns how many there were. */
   readonly readLog: (offset: number, target: Uint8Array) => number;
   /** Takes one line for whoever runs the server. */
-  readonly log: (line: string) => void;
+  readonly log: Tell;
 }
 
 export class RunSet implements PageSource {
@@ -63,6 +64,8 @@ export class RunSet implements PageSource {
   private readonly files = new Map<number, { readonly name: string; readonly file: DiskFile }>();
   private nextHandle = 1;
   private readonly damaged = new Set<string>();
+  /** During a start a damaged page makes the run unfit, and nobody was told anything of it yet. */
+  private isStarting = true;
 
   constructor(options: RunSetOptions) {
     this.options = options;
@@ -78,8 +81,12 @@ export class RunSet implements PageSource {
 
   /** Opens the folder's runs as far as they are fit, and removes what is not used. */
   openAll(): void {
+    if (this.options.disk.exists(this.options.folder)) this.openFolder();
+    this.isStarting = false;
+  }
+
+  private openFolder(): void {
     const { disk, core, folder, unfit } = this.options;
-    if (!disk.exists(folder)) return;
     const names = disk.list(folder);
     const unused = new Set(
       names.filter((name) => parseRunName(name.replace(RUN_NEW_SUFFIX, "")) !== null),
@@ -105,11 +112,21 @@ export class RunSet implements PageSource {
     for (const name of unused) {
       const covers = parseRunName(name);
       if (covers !== null && covers.to > end && !isUnfit) {
-        this.options.log(`index: ${folder}/${name} is not used: no run leads up to it`);
+        this.options.log(`index: ${folder}/${name} is not used: no run leads up to it`, "warn");
       }
-      if (unfit === "remove") disk.remove(`${folder}/${name}`);
     }
-    if (unused.size > 0 && unfit === "remove") disk.syncFolder(folder);
+    if (unused.size > 0 && unfit === "remove") this.removeUnused(unused);
+  }
+
+  /** Removes what a start does not use. What cannot be removed is not used by the next one either. */
+  private removeUnused(names: Iterable<string>): void {
+    const { disk, folder, log } = this.options;
+    try {
+      for (const name of names) disk.remove(`${folder}/${name}`);
+      disk.syncFolder(folder);
+    } catch (error) {
+      log(`index: a file that is not used cannot be removed: ${(error as Error).message}`, "error");
+    }
   }
 
   private openAtStart(name: string, wants: number): OpenRun | null {
@@ -118,7 +135,11 @@ export class RunSet implements PageSource {
       const run = this.open(name, wants);
       try {
         this.checkEnd(run.header);
-        while (this.options.core.exports.runLoad(run.address) === 0);
+        while (!this.load(run));
+        // What a start takes over: a damaged page must be met before any of it is used.
+        const { partitions, partitionPlaces, times, idFilter } = run.header.parts;
+        this.checkPages(run, partitions.firstPage, partitionPlaces.firstPage);
+        this.checkPages(run, times.firstPage, idFilter.firstPage);
         return run;
       } catch (error) {
         this.abandon(run);
@@ -127,7 +148,7 @@ export class RunSet implements PageSource {
     } catch (error) {
       if (!(error instanceof Error) || error.name === "CoreTrap") throw error;
       if (unfit === "refuse") throw new OpenError(`${folder}/${name}: ${error.message}`);
-      log(`index: ${folder}/${name} is made again from the log: ${error.message}`);
+      log(`index: ${folder}/${name} is made again from the log: ${error.message}`, "warn");
       return null;
     }
   }
@@ -205,6 +226,18 @@ export class RunSet implements PageSource {
     for (const replaced of this.runs.splice(index, count, run)) this.closeFile(replaced.handle);
   }
 
+  /** Reads ahead pages of a run that is used, from one on; false where there are no more, or they are too many. */
+  preload(run: OpenRun, from: number, count: number): boolean {
+    const { exports } = this.options.core;
+    if (!this.runs.includes(run) || exports.runsFitPages() === 0) return false;
+    try {
+      return exports.runPreload(run.address, from, count) !== 0;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return false; // whoever needs the page is told
+    }
+  }
+
   /** Closes a run that is not used. */
   abandon(run: OpenRun): void {
     this.options.core.exports.runClose(run.address);
@@ -234,13 +267,13 @@ export class RunSet implements PageSource {
     }
   }
 
-  /** Reads every page of a run past the cache. Throws at a damaged one. */
-  checkPages(run: OpenRun): void {
+  /** Reads pages of a run past the cache, from one up to another, that one not included. Throws at a damaged one. */
+  checkPages(run: OpenRun, first = 1, end = run.header.pages): void {
     const { core } = this.options;
     const address = core.allocate(CHECKED_PAGES * PAGE_BYTES);
     try {
-      for (let page = 1; page < run.header.pages; page += CHECKED_PAGES) {
-        const count = Math.min(CHECKED_PAGES, run.header.pages - page);
+      for (let page = first; page < end; page += CHECKED_PAGES) {
+        const count = Math.min(CHECKED_PAGES, end - page);
         core.exports.runReadPages(run.address, page, count, address);
       }
     } finally {
@@ -265,7 +298,7 @@ export class RunSet implements PageSource {
     try {
       count = readFully(file, target, page * PAGE_BYTES);
     } catch (error) {
-      this.options.log(`a read failed: ${(error as Error).message}`);
+      this.options.log(`a read failed: ${(error as Error).message}`, "error");
       throw this.damage(name, page);
     }
     if (count < target.length) throw this.damage(name, page);
@@ -281,28 +314,37 @@ export class RunSet implements PageSource {
     return open;
   }
 
-  /**
-   * The error of a page that is not what was written. Its file is removed, so that the next start makes it again;
-   * until then its other pages serve.
-   */
-  private damage(name: string, page: number): StoreError {
-    const { disk, folder, unfit, log } = this.options;
-    const path = `${folder}/${name}`;
-    const place = `${path} at offset ${page * PAGE_BYTES}`;
-    if (unfit === "remove" && !this.damaged.has(name)) {
-      this.damaged.add(name);
-      log(`index: ${place} is damaged: the next start makes it again from the log`);
-      try {
-        disk.remove(path);
-        disk.syncFolder(folder);
-      } catch (error) {
-        log(`index: ${path} cannot be removed: ${(error as Error).message}`);
-      }
-    }
+  /** The error of a page that is not what was written. The run's other pages serve until the next start. */
+  private damage(name: string, page: number): Error {
+    const { folder } = this.options;
+    const offset = page * PAGE_BYTES;
+    if (this.isStarting) return new Error(`the page at offset ${offset} is damaged`);
+    this.tellDamage(name, `the page at offset ${offset} is damaged`);
     return new StoreError(
       "CORRUPT",
-      `the index in ${place} is damaged; the log has all of it: restart the server, which makes it again`,
+      `the index in ${folder}/${name} at offset ${offset} is damaged; the log has all of it: restart the server, which makes it again`,
     );
+  }
+
+  /** Whether a part of the run was found to be damaged: it must not be merged. */
+  isDamaged(run: OpenRun): boolean {
+    return this.damaged.has(run.name);
+  }
+
+  /** A run is damaged. Its file is removed, so that the next start makes it again; what is right of it serves till then. */
+  tellDamage(name: string, what: string): void {
+    const { disk, folder, unfit, log } = this.options;
+    if (this.damaged.has(name)) return;
+    this.damaged.add(name);
+    if (unfit !== "remove") return;
+    const path = `${folder}/${name}`;
+    log(`index: ${path}: ${what}: the next start makes it again from the log`, "error");
+    try {
+      disk.remove(path);
+      disk.syncFolder(folder);
+    } catch (error) {
+      log(`index: ${path} cannot be removed: ${(error as Error).message}`, "error");
+    }
   }
 }
 

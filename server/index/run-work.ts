@@ -60,7 +60,7 @@ export class RunWork {
   private readonly disk: Disk;
   private readonly folder: string;
   private readonly isStopped: () => boolean;
-  readonly core: Core;
+  private made: Core | null = null;
   /** The runs that are being merged, open, oldest first. */
   private inputs: readonly DiskFile[] = [];
 
@@ -69,7 +69,11 @@ export class RunWork {
     this.disk = disk;
     this.folder = folder;
     this.isStopped = isStopped;
-    this.core = new Core({
+  }
+
+  /** Made with the first job: most stores are opened and closed without one. */
+  get core(): Core {
+    this.made ??= new Core({
       memoryBytesMax: CORE_MEMORY_BYTES_MAX,
       partitions: 1,
       cacheBytes: IDLE_CORE_BYTES,
@@ -80,11 +84,12 @@ export class RunWork {
       },
       readRun: (run, offset, target) => readFully(this.inputs[run] as DiskFile, target, offset),
     });
+    return this.made;
   }
 
   /** Bytes of core memory taken. */
   get memoryBytes(): number {
-    return this.core.exports.memory.buffer.byteLength;
+    return this.made?.exports.memory.buffer.byteLength ?? 0;
   }
 
   /** Builds a run and makes it durable under its name; gives the file's bytes. */

@@ -26,10 +26,17 @@ export interface Log {
   /** Makes all that was appended durable now, on the calling thread. Throws what the disk says. */
   sync(): void;
   /**
-   * Opens room for at least `bytes` of frames behind `offset`, where the log ends now. Returns where the next
-   * frame lies and where the room ends. Throws `NoRoom` where the disk has none: try again later.
+   * Opens room for at least `bytes` of frames behind `offset`, where the log ends now: at once or in a later turn
+   * `done` gets it, or `NoRoom` where the disk has none, to be tried again later, or what the disk says, after which
+   * the log takes nothing more. One at a time, and no batch meanwhile.
    */
-  extend(offset: number, position: number, crc: number, bytes: number): Room;
+  extend(
+    offset: number,
+    position: number,
+    crc: number,
+    bytes: number,
+    done: (result: Room | Error) => void,
+  ): void;
   /** Notes, after the last batch of an orderly stop, that the log ends here. Throws what the disk says. */
   end(): void;
   /** Reads bytes at a log offset; returns how many there were. */

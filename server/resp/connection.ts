@@ -21,7 +21,7 @@ import type { Session, SessionLink } from "../commands/session.ts";
 import { subscribedRefusal } from "../commands/subscribe.ts";
 import { unknownCommand } from "../commands/unknown-command.ts";
 import { MemoryRefused } from "../core/core.ts";
-import { StoreError } from "../errors.ts";
+import { type ErrorCode, StoreError } from "../errors.ts";
 import {
   KiB,
   PUSH_UNSENT_BYTES,
@@ -67,6 +67,8 @@ export class Connection implements SessionLink, Staging {
   private underway: Underway | null = null;
   /** What the request under way waits for; null where it does not wait. */
   private wait: Wait | null = null;
+  /** How often the socket took bytes that had waited. */
+  drainCount = 0;
   private readonly unsent: Unsent;
   private countedBytes = 0;
   private isPaused = false;
@@ -153,7 +155,7 @@ export class Connection implements SessionLink, Staging {
     const held = this.heldBatch > 0 ? this.door.heldFor(this.heldBatch) : null;
     const start = this.openReply(held);
     reply.error(fault.code, fault.text);
-    this.door.server.errorReplies++;
+    this.door.server.countError(fault.code);
     this.closeReply(held, start, HeldKind.order);
     if (!fault.closes) return true;
     this.session.closing = true;
@@ -260,7 +262,7 @@ export class Connection implements SessionLink, Staging {
     if (held !== null) this.heldBatch = batch;
     const start = this.openReply(held);
     door.reply.error(refusal.code, refusal.message);
-    door.server.errorReplies++;
+    door.server.countError(refusal.code);
     const depends = command?.kind === "append" && batch > 0;
     this.closeReply(held, start, depends ? HeldKind.refusal : HeldKind.order);
   }
@@ -271,8 +273,16 @@ export class Connection implements SessionLink, Staging {
     if (error instanceof MemoryRefused) return new StoreError("READONLY", error.message);
     if (command?.kind !== "connection") this.door.crash(error);
     const id = crypto.randomUUID();
-    this.door.log(`error ${id}: ${command?.name}: ${(error as Error).stack ?? String(error)}`);
+    this.door.log(
+      `error ${id}: ${command?.name}: ${(error as Error).stack ?? String(error)}`,
+      "error",
+    );
     return new StoreError("INTERNAL", `internal error ${id}`);
+  }
+
+  /** Counts an error that this connection is told when a batch failed. */
+  countError(code: ErrorCode): void {
+    this.door.server.countError(code);
   }
 
   /** Points the reply writer to where this connection's next reply belongs; returns where that begins. */
@@ -421,6 +431,7 @@ export class Connection implements SessionLink, Staging {
 
   /** The socket takes bytes again. */
   drained(): void {
+    this.drainCount++;
     this.unsent.drain();
     if (this.isEnding) {
       this.end();

@@ -19,12 +19,9 @@ import {
   KiB,
   MiB,
   REQUEST_BYTES_MAX,
+  UNAUTHENTICATED_ARGUMENT_BYTES_MAX,
+  UNAUTHENTICATED_ARGUMENTS_MAX,
 } from "../limits.ts";
-
-/** Arguments of one request before authentication. Above: protocol error, the connection closes. */
-const UNAUTHENTICATED_ARGUMENTS_MAX = 10;
-/** One argument before authentication. Above: protocol error, the connection closes. */
-const UNAUTHENTICATED_ARGUMENT_BYTES_MAX = 16 * KiB;
 
 /** A bulk length that no client means (Redis' own limit). Above: invalid, where a lesser one is TOOLARGE. */
 const BULK_LENGTH_MAX = 512 * MiB;

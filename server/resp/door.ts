@@ -2,12 +2,15 @@
  * The RESP door: listens, makes connections, and holds what they share: the writer of replies, the area of those
  * that go out at once, and the replies that wait for a batch.
  */
+
 import type { ServerInfo } from "../commands/server-info.ts";
+import type { Session } from "../commands/session.ts";
 import { type Address, formatAddress } from "../config.ts";
 import { OutputArea } from "../core/core.ts";
 import { descriptorLimit } from "../disk.ts";
 import { OpenError } from "../errors.ts";
 import { CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELD_BYTES_MAX, KiB } from "../limits.ts";
+import type { Tell } from "../stderr-log.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { Connection } from "./connection.ts";
 import { HeldReplies } from "./held-replies.ts";
@@ -20,11 +23,13 @@ const TOO_MANY = "-ERR max number of clients reached\r\n";
 const STOP_IDLE_MS = 250;
 /** How long it waits for the others to take their last replies. */
 const STOP_UNSENT_MS = 5_000;
+/** How long of that it waits for one that takes nothing at all. */
+const STOP_STALLED_MS = 1_000;
 
 export interface RespDoorOptions {
   readonly store: EventStore;
   readonly server: ServerInfo;
-  readonly log: (line: string) => void;
+  readonly log: Tell;
   /** What all connections may hold together; `HELD_BYTES_MAX` unless a test sets less. */
   readonly heldBytesMax?: number;
   /** Ends the process: a bug may have left the state half done. */
@@ -34,7 +39,7 @@ export interface RespDoorOptions {
 export class RespDoor {
   readonly store: EventStore;
   readonly server: ServerInfo;
-  readonly log: (line: string) => void;
+  readonly log: Tell;
   readonly crash: (error: unknown) => never;
   readonly direct: OutputArea;
   readonly reply: Reply;
@@ -101,7 +106,7 @@ export class RespDoor {
           door.guard(() => door.closed(socket.data));
         },
         error(socket, error) {
-          door.log(`resp connection ${socket.data?.session.address}: ${error.message}`);
+          door.log(`resp connection ${socket.data?.session.address}: ${error.message}`, "warn");
         },
       },
     });
@@ -139,8 +144,8 @@ export class RespDoor {
       if (largest === null) return;
       this.log(
         `resp connection ${largest.session.address}: cut, since all connections hold too much`,
+        "warn",
       );
-      this.connections.delete(largest);
       largest.kill();
       this.closed(largest);
     }
@@ -153,8 +158,22 @@ export class RespDoor {
     for (const connection of [...this.connections]) this.guard(() => connection.stop());
     await this.closedWithin(STOP_IDLE_MS);
     for (const connection of [...this.connections]) if (connection.isDone) connection.kill();
-    await this.closedWithin(STOP_UNSENT_MS);
+    await this.drainedWithin(STOP_UNSENT_MS);
     for (const connection of [...this.connections]) connection.kill();
+  }
+
+  /** Resolves when all connections have closed, or after this time; cuts those meanwhile that take no reply. */
+  private async drainedWithin(timeMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeMs;
+    while (this.connections.size > 0 && performance.now() < deadlineMs) {
+      const stalled = [...this.connections]
+        .filter(({ unsentBytes }) => unsentBytes > 0)
+        .map((connection) => ({ connection, drainCount: connection.drainCount }));
+      await this.closedWithin(STOP_STALLED_MS);
+      for (const { connection, drainCount } of stalled) {
+        if (connection.drainCount === drainCount) connection.kill();
+      }
+    }
   }
 
   /** Resolves when there is no connection any more, or after this time. */
@@ -170,6 +189,9 @@ export class RespDoor {
   private opened(socket: Bun.Socket<Connection>): void {
     if (this.connections.size >= this.server.connectionsMax) {
       this.server.connectionsRejected++;
+      this.log("resp connection refused: there are too many", "debug", {
+        peer: socket.remoteAddress,
+      });
       socket.write(TOO_MANY);
       socket.end();
       return;
@@ -184,13 +206,24 @@ export class RespDoor {
     socket.setNoDelay(true);
     this.connections.add(connection);
     this.store.clientCount++;
+    this.log("resp connection opened", "debug", { peer: connection.session.address });
   }
 
   private closed(connection: Connection | undefined): void {
     if (connection === undefined) return;
     connection.closed();
-    if (this.connections.delete(connection)) this.store.clientCount--;
+    if (this.connections.delete(connection)) {
+      this.store.clientCount--;
+      this.tellClosed(connection.session);
+    }
     if (this.connections.size === 0) this.allClosed?.();
+  }
+
+  private tellClosed(session: Session): void {
+    this.log("resp connection closed", "debug", {
+      peer: session.address,
+      duration_ms: Math.round(performance.now() - session.connectedAtMs),
+    });
   }
 
   /** What is thrown beyond a command is a bug, and no client's business. */

@@ -119,6 +119,7 @@ class TextReply {
   send(connection: Connection, code: "UNCERTAIN" | "READONLY", message: string): void {
     this.sink.tail = 0;
     this.reply.error(code, message);
+    connection.countError(code);
     connection.send(this.sink.memory, 0, this.sink.tail);
   }
 }

@@ -4,14 +4,15 @@
 import type { Core } from "../core/core.ts";
 import { StoreError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
+import type { Tell } from "../stderr-log.ts";
 
 export class BlockLoader {
   private readonly core: Core;
   private readonly log: Log;
-  private readonly tell: (line: string) => void;
+  private readonly tell: Tell;
 
   /** `tell` takes one line for whoever runs the server. */
-  constructor(core: Core, log: Log, tell: (line: string) => void) {
+  constructor(core: Core, log: Log, tell: Tell) {
     this.core = core;
     this.log = log;
     this.tell = tell;
@@ -27,7 +28,7 @@ export class BlockLoader {
       if (count > 0) exports.cacheLoaded(count);
       return count > 0;
     } catch (error) {
-      this.tell(`a read failed: ${(error as Error).message}`);
+      this.tell(`a read failed: ${(error as Error).message}`, "error");
       return false;
     }
   }

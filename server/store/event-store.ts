@@ -29,7 +29,10 @@ import {
   INDEX_MEMORY_BYTES_DEFAULT,
 } from "../limits.ts";
 import { LocalLog, type SyncPlace } from "../log/local/local-log.ts";
-import { NoRoom, type Outcome } from "../log/log.ts";
+import { NoRoom, type Outcome, type Room } from "../log/log.ts";
+import type { Histogram } from "../metrics/histogram.ts";
+import type { Tell } from "../stderr-log.ts";
+import { AppendMeter } from "./append-meter.ts";
 import { appendRefusal, readOnly } from "./append-refusal.ts";
 import {
   type AppendResult,
@@ -67,7 +70,7 @@ export interface StoreOptions {
   readonly clock: () => number;
   readonly random: (target: Uint8Array) => void;
   /** Takes one line for whoever runs the server. */
-  readonly log: (line: string) => void;
+  readonly log: Tell;
   /** Where syncs run; "measured" unless a test fixes it. */
   readonly syncPlace?: SyncPlace;
   /** False: the owner calls `flush` and `markIdle` itself, as a simulation does. */
@@ -115,6 +118,8 @@ export class EventStore extends EventReader {
   clientsQueued = 0;
   /** Long reads of both doors, a slice at a time. */
   readonly slices = new SliceQueue();
+  /** What appends cost and carried. */
+  readonly meter = new AppendMeter();
   /** Who follows the store: both doors open subscriptions here. */
   readonly subscriptions: Subscriptions;
   /** Whether the last append repeated an earlier one, whose answer it has. */
@@ -133,6 +138,8 @@ export class EventStore extends EventReader {
   private recentClients = 0;
   /** Bytes for which a new segment is needed; appends wait for it in order. */
   private wantedBytes = 0;
+  /** A new segment is being made in a thread: nothing is written meanwhile. */
+  private isExtending = false;
   private fenceReason: string | null = null;
   private noRoomReason: string | null = null;
   private roomRefusedAt = 0;
@@ -186,6 +193,7 @@ export class EventStore extends EventReader {
         segmentBytes: options.segmentBytes,
         syncBatches: options.durability === "fsync",
         syncPlace: options.syncPlace ?? "measured",
+        isDiskShared: () => opened.index.isBusy,
         failed: (error) => fence(error),
       },
       recovered,
@@ -216,8 +224,11 @@ export class EventStore extends EventReader {
   /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
   private startIndex(folder: string): void {
     const { disk, schedules } = this.options;
+    // Later, since it may come from within an append, whose transaction those who wait would write over.
     const changed = (): void => {
-      if (this.pendingBatch() === 0) this.releaseWaiters();
+      queueMicrotask(() => {
+        if (this.pendingBatch() === 0) this.releaseWaiters();
+      });
     };
     if (disk === systemDisk && schedules !== false) {
       const later = (work: () => void): void => this.slices.add(work);
@@ -252,6 +263,7 @@ export class EventStore extends EventReader {
       switch (status) {
         case DONE:
           this.isMarked = false;
+          this.meter.appended();
           this.answerBatch = this.fillingBatch;
           this.scheduleCommit();
           return true;
@@ -263,10 +275,9 @@ export class EventStore extends EventReader {
           this.loadBlock();
           break;
         case INDEX_BEHIND:
-          if (this.index.failureReason !== null) {
-            this.index.advance();
-            throw readOnly(`the index cannot be written: ${this.index.failureReason}`);
-          }
+          this.index.advance();
+          if (core.exports.indexIsBehind() === 0) break;
+          if (this.index.buildFailure !== null) throw readOnly(this.indexFailure());
           if (this.pendingBatch() > 0) this.scheduleCommit();
           return false;
         case NO_ROOM:
@@ -336,43 +347,67 @@ export class EventStore extends EventReader {
       this.scheduleCommit(); // the batch is full
       return false;
     }
-    if (this.pendingBatch() === 0) {
-      this.extendLog(bytes);
-      return true;
-    }
+    if (this.pendingBatch() === 0) return this.extendLog(bytes);
     this.wantedBytes = bytes;
     this.scheduleCommit();
     return false;
   }
 
-  /** Opens a new segment; nothing waits to be written. Throws READONLY where the disk has no room. */
-  private extendLog(bytes: number): void {
+  /**
+   * Opens a new segment; nothing waits to be written. False: it will be there in a later turn, and appends wait for it.
+   * Throws READONLY where the disk has no room.
+   */
+  private extendLog(bytes: number): boolean {
     const { exports } = this.core;
     const now = this.options.clock();
     const sinceRefusalMs = now - this.roomRefusedAt; // negative where the clock was set back
     if (this.noRoomReason !== null && sinceRefusalMs >= 0 && sinceRefusalMs < ROOM_RETRY_MS) {
       throw readOnly(this.noRoomReason);
     }
+    this.isExtending = true;
+    let isTurnOver = false;
+    const extended = (result: Room | Error): void => {
+      this.isExtending = false;
+      this.wantedBytes = 0;
+      this.takeRoom(result);
+      if (!isTurnOver) return;
+      this.releaseWaiters();
+      this.finishStop();
+    };
     try {
       this.syncWritten();
-      const room = this.log.extend(
+      this.log.extend(
         exports.getLogOffset(),
         exports.getNextPosition(),
         exports.getPreviousCrc() >>> 0,
         bytes,
+        extended,
       );
-      this.log.enter(room);
+    } catch (error) {
+      extended(error as Error);
+    }
+    isTurnOver = true;
+    if (this.isExtending) {
+      this.wantedBytes = Math.max(1, bytes);
+      return false;
+    }
+    const reason = this.fenceReason ?? this.noRoomReason;
+    if (reason !== null) throw readOnly(reason);
+    return true;
+  }
+
+  /** Goes on in a new segment, or notes why there is none. */
+  private takeRoom(result: Room | Error): void {
+    if (!(result instanceof Error)) {
+      this.log.enter(result);
       if (this.noRoomReason !== null) this.options.log("the disk has room again: appends go on");
       this.noRoomReason = null;
-    } catch (error) {
-      if (!(error instanceof NoRoom)) {
-        this.fence(error as Error);
-        throw readOnly(this.fenceReason as unknown as string);
-      }
-      if (this.noRoomReason === null) this.options.log(`read-only: ${error.message}`);
-      this.noRoomReason = error.message;
-      this.roomRefusedAt = now;
-      throw readOnly(error.message);
+    } else if (result instanceof NoRoom) {
+      if (this.noRoomReason === null) this.options.log(`read-only: ${result.message}`, "error");
+      this.noRoomReason = result.message;
+      this.roomRefusedAt = this.options.clock();
+    } else {
+      this.fence(result);
     }
   }
 
@@ -387,6 +422,7 @@ export class EventStore extends EventReader {
       return;
     }
     exports.batchSeal();
+    this.meter.sealed();
     this.recentClients = Math.max(this.clientsQueued, this.recentClients - 1);
     this.clientsQueued = 0;
     this.flightBatch = this.fillingBatch++;
@@ -405,6 +441,7 @@ export class EventStore extends EventReader {
     let seen = 0;
     let turns = 0;
     const endTurn = (): void => {
+      this.meter.turnEnded();
       if (
         this.clientsQueued > seen &&
         this.clientsQueued < this.clientCount &&
@@ -435,7 +472,10 @@ export class EventStore extends EventReader {
     if (this.fenceReason !== null) return; // fenced meanwhile, and answered
     const { exports } = this.core;
     this.subscriptions.collect();
+    const position = exports.getDurablePosition();
+    const bytes = exports.getFlightLength();
     exports.batchSettle();
+    this.meter.settled(exports.getDurablePosition() - position, bytes);
     if (this.durability === "fsync") exports.batchSynced();
     else this.scheduleSync();
     this.visibleStreams = this.sealedStreams;
@@ -443,7 +483,8 @@ export class EventStore extends EventReader {
     this.flightBatch = 0;
     this.notify(batch, "durable");
     this.subscriptions.deliver();
-    this.index.advance();
+    this.advanceIndex();
+    if (this.fenceReason !== null) return;
     this.settleRoom();
     if (exports.getFillLength() > 0) this.scheduleCommit();
     else this.scheduleMark();
@@ -452,6 +493,7 @@ export class EventStore extends EventReader {
 
   /** Opens the segment that appends wait for, and lets them go on. */
   private settleRoom(): void {
+    if (this.isExtending) return;
     if (this.wantedBytes > 0 && this.pendingBatch() === 0 && this.fenceReason === null) {
       const bytes = this.wantedBytes;
       this.wantedBytes = 0;
@@ -482,7 +524,7 @@ export class EventStore extends EventReader {
   private fence(error: Error): void {
     if (this.fenceReason !== null) return;
     this.fenceReason = `the log failed (${error.message}); restart the server to recover`;
-    this.options.log(`read-only: ${this.fenceReason}`);
+    this.options.log(`read-only: ${this.fenceReason}`, "error");
     const flight = this.flightBatch;
     this.wantedBytes = 0;
     // Each batch counts as settled before its callbacks run, and not earlier: they ask.
@@ -499,6 +541,17 @@ export class EventStore extends EventReader {
     this.log.sync();
     this.core.exports.batchSynced();
     this.isUnsynced = false;
+  }
+
+  /** Lets the index go on; with durability "os" it gets the sync that it waits for. */
+  private advanceIndex(): void {
+    try {
+      if (this.index.awaitsSync) this.syncWritten();
+    } catch (error) {
+      this.fence(error as Error);
+      return;
+    }
+    this.index.advance();
   }
 
   private scheduleSync(): void {
@@ -522,6 +575,10 @@ export class EventStore extends EventReader {
   markIdle(): void {
     const { exports } = this.core;
     if (this.isMarked || this.fenceReason !== null || this.pendingBatch() > 0) return;
+    if (this.isExtending) {
+      this.scheduleMark();
+      return;
+    }
     try {
       this.syncWritten();
     } catch (error) {
@@ -555,7 +612,7 @@ export class EventStore extends EventReader {
   }
 
   private finishStop(): void {
-    if (!this.isStopping || this.stopped === null) return;
+    if (!this.isStopping || this.stopped === null || this.isExtending) return;
     if (this.fenceReason === null && this.pendingBatch() > 0) {
       this.flush();
       return;
@@ -578,7 +635,10 @@ export class EventStore extends EventReader {
       this.log.sync();
       this.log.end();
     } catch (error) {
-      this.options.log(`the orderly end of the log was not noted: ${(error as Error).message}`);
+      this.options.log(
+        `the orderly end of the log was not noted: ${(error as Error).message}`,
+        "error",
+      );
     }
   }
 
@@ -607,7 +667,19 @@ export class EventStore extends EventReader {
         if (!(error instanceof StoreError)) throw error;
       }
     }
-    return this.fenceReason ?? this.noRoomReason;
+    return this.fenceReason ?? this.noRoomReason ?? this.indexBehindReason();
+  }
+
+  /** Why appends are refused for want of index runs, or null; tries once more to make them. */
+  private indexBehindReason(): string | null {
+    if (this.index.buildFailure === null) return null;
+    this.advanceIndex();
+    const isBehind = this.core.exports.indexIsBehind() !== 0;
+    return this.index.buildFailure !== null && isBehind ? this.indexFailure() : null;
+  }
+
+  private indexFailure(): string {
+    return `the index cannot be written: ${this.index.buildFailure}`;
   }
 
   memoryBytes(): number {
@@ -645,6 +717,20 @@ export class EventStore extends EventReader {
 
   segmentCount(): number {
     return this.log.segmentCount();
+  }
+
+  /** Bytes that the disk has left for the store; null where it does not say. */
+  freeBytes(): number | null {
+    try {
+      return this.options.disk.freeBytes(this.options.folder);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Times of the log's syncs. */
+  get syncSeconds(): Histogram {
+    return this.log.syncSeconds;
   }
 
   private loadBlock(): void {

@@ -25,6 +25,7 @@ import {
   segmentName,
 } from "../log/local/segment.ts";
 import { SegmentReader } from "../log/local/segment-reader.ts";
+import type { Tell } from "../stderr-log.ts";
 import {
   decodeStoreFile,
   partitionsOf,
@@ -49,7 +50,7 @@ export interface FolderOptions {
   readonly verifies?: boolean;
   readonly clock: () => number;
   readonly random: (target: Uint8Array) => void;
-  readonly log: (line: string) => void;
+  readonly log: Tell;
   /** Makes a core for this many partitions. */
   readonly makeCore: (partitions: number) => Core;
 }
@@ -161,10 +162,11 @@ function recoverLog(
       readOnly,
       runEnd: check,
       full: () => index.makeAtStart(),
+      lastSegment: () => index.stopMaking(),
       log,
     });
     if (check !== null) index.finishCheck();
-    index.tellMade();
+    index.endStart();
     return { logFolder, recovered, index };
   } catch (error) {
     index.close();

@@ -86,6 +86,13 @@ export class Subscriptions {
     return count;
   }
 
+  /** Events that the one furthest behind has yet to examine. */
+  get lagEvents(): number {
+    let lag = 0;
+    for (const { examinedEnd } of this.live) lag = Math.max(lag, this.end - examinedEnd);
+    return lag;
+  }
+
   /** Those who wait in `wait`. */
   get waitingCount(): number {
     return this.waiterCount;

@@ -263,7 +263,7 @@ interface OpenAggregate {
 }
 
 /** Takes bytes however they are cut, and gives frames. */
-class FrameReader {
+export class FrameReader {
   private bytes: Buffer = Buffer.alloc(0);
   private position = 0;
   private readonly open: OpenAggregate[] = [];

@@ -83,7 +83,7 @@ export async function startCairn(options: CairnOptions = {}): Promise<Cairn> {
     await child.exited;
   };
 
-  const readyLine = () => /ready resp=\S+:(\d+) http=\S+:(\d+)\n/.exec(stderr);
+  const readyLine = () => /ready resp=\S+:(\d+) http=\S+:(\d+)["\n]/.exec(stderr);
   try {
     await until(() => readyLine() !== null || hasEnded, "the server is ready", READY_MS_MAX);
   } catch (error) {

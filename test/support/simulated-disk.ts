@@ -229,6 +229,17 @@ export class SimulatedDisk {
       rename: (from, to) => call("rename", from, () => this.rename(from, to)),
       remove: (path) => call("remove", path, () => this.remove(path)),
       syncFolder: (path) => call("syncFolder", path, () => this.folder(path).sync()),
+      syncFolderInThread: (path, done) => {
+        setImmediate(() => {
+          let failure: Error | null = null;
+          try {
+            call("syncFolder", path, () => this.folder(path).sync());
+          } catch (error) {
+            failure = error as Error;
+          }
+          if (!boot.dead) done(failure);
+        });
+      },
       freeBytes: (path) =>
         call("freeBytes", path, () => Math.max(0, this.capacityBytes - this.usedBytes())),
       lock: (path) => call("lock", path, () => this.lock(boot, path)),

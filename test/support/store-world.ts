@@ -66,6 +66,8 @@ export class StoreWorld {
 
   private readonly durability: "fsync" | "os";
   private readonly syncPlace: SyncPlace;
+  /** Mostly few, so that ends of the process come inside making, merging and removing index runs. */
+  private readonly memtableEvents: number | undefined;
   private clockMs = CLOCK_START_MS;
   private moments = 0;
   /** A fault was set in this run of the process. */
@@ -81,6 +83,7 @@ export class StoreWorld {
     this.random = new Random(seed);
     this.durability = this.random.chance(0.1) ? "os" : "fsync";
     this.syncPlace = this.random.pick(["loop", "thread", "measured"]);
+    this.memtableEvents = this.random.chance(0.7) ? this.random.between(3, 60) : undefined;
     const shortWrites = this.random.pick([0, 0, 0.3]);
     this.disk = new SimulatedDisk({
       random: this.random,
@@ -156,6 +159,7 @@ export class StoreWorld {
         random: this.random,
         durability: this.durability,
         syncPlace: this.syncPlace,
+        memtableEvents: this.memtableEvents,
         clock: () => this.now(),
         log: (line) => this.trace.push(`log: ${line}`),
       });
@@ -483,6 +487,7 @@ export function openStore(
     random?: Random;
     durability?: "fsync" | "os";
     syncPlace?: SyncPlace;
+    memtableEvents?: number | undefined;
     clock?: () => number;
     log?: (line: string) => void;
   } = {},
@@ -498,6 +503,7 @@ export function openStore(
     syncPlace: options.syncPlace ?? "loop",
     schedules: false,
     cacheBytes: CACHE_BYTES,
+    ...(options.memtableEvents !== undefined && { memtableEvents: options.memtableEvents }),
     clock: options.clock ?? (() => CLOCK_START_MS),
     random: (target) => random.fill(target),
     log: options.log ?? (() => undefined),

@@ -9,11 +9,17 @@
 import { assert } from "../../assert.ts";
 import type { Core } from "../../core/core.ts";
 import { DIRECT_BLOCK_BYTES, type Disk, type DiskFile, writeFully, zeroFill } from "../../disk.ts";
+import { Histogram, SECONDS_BOUNDS } from "../../metrics/histogram.ts";
 import { type Log, NoRoom, type Room } from "../log.ts";
 import { writeEndFile } from "./end-file.ts";
 import { NextSegment } from "./next-segment.ts";
 import { alignSegment, type RecoveredLog, type SegmentFile } from "./recovery.ts";
-import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName } from "./segment.ts";
+import {
+  encodeSegmentHeader,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  segmentName,
+} from "./segment.ts";
 import { SegmentReader } from "./segment-reader.ts";
 
 /** Average sync time above which syncs move to a thread, and below which they come back, milliseconds. */
@@ -35,6 +41,8 @@ export interface LocalLogOptions {
   /** False: a batch is done when it is written; `sync` is the caller's (`--durability os`). */
   readonly syncBatches: boolean;
   readonly syncPlace: SyncPlace;
+  /** Whether other files are being written: the log's own syncs are slow meanwhile. */
+  readonly isDiskShared: () => boolean;
   /** A sync failed of which no batch waits. */
   readonly failed: (error: Error) => void;
 }
@@ -42,6 +50,8 @@ export interface LocalLogOptions {
 export class LocalLog implements Log {
   /** Moving average of the time that a batch's write and sync take, milliseconds. */
   averageSyncMs = 0;
+  /** What it took to make something durable: a batch's write and sync, or what `sync` was called for. */
+  readonly syncSeconds = new Histogram(SECONDS_BOUNDS);
   private readonly options: LocalLogOptions;
   private readonly next: NextSegment;
   private readonly reader: SegmentReader;
@@ -49,6 +59,8 @@ export class LocalLog implements Log {
   /** The same file for direct writes; null where there are none. */
   private direct: DiskFile | null;
   private inThread = false;
+  /** The next segment's file, while it gets its header and its name. */
+  private extending: DiskFile | null = null;
   private isClosed = false;
 
   /** Goes on where recovery found the log's end. */
@@ -108,7 +120,9 @@ export class LocalLog implements Log {
   }
 
   sync(): void {
+    const startedAt = performance.now();
     this.writer.sync();
+    this.syncSeconds.observe((performance.now() - startedAt) / 1_000);
   }
 
   end(): void {
@@ -163,11 +177,19 @@ export class LocalLog implements Log {
     return this.options.disk.openDirect(this.lastSegment().path);
   }
 
-  extend(offset: number, position: number, crc: number, bytes: number): Room {
+  extend(
+    offset: number,
+    position: number,
+    crc: number,
+    bytes: number,
+    done: (result: Room | Error) => void,
+  ): void {
+    if (position === this.lastSegment().header.firstPosition) {
+      done(attempt(() => this.lengthen(offset, bytes)));
+      return;
+    }
     const { disk, core, folder, storeId } = this.options;
-    if (position === this.lastSegment().header.firstPosition) return this.lengthen(offset, bytes);
-    // The header and the room for an end frame come on top of what is asked for.
-    const prepared = this.next.take(bytes + SEGMENT_HEADER_BYTES + SEGMENT_HEADER_BYTES);
+    const inThread = this.useThread();
     const header = {
       storeId,
       base: alignSegment(offset),
@@ -175,23 +197,56 @@ export class LocalLog implements Log {
       previousCrc: crc,
     };
     const path = `${folder}/${segmentName(position)}`;
-    try {
-      writeFully(prepared.file, encodeSegmentHeader(core, header), 0);
-      prepared.file.sync();
-    } catch (error) {
-      prepared.file.close();
-      this.next.discard();
-      throw new NoRoom(`the next segment's header was not written: ${(error as Error).message}`);
+    const prepared = attempt(() => {
+      // The header and the room for an end frame come on top of what is asked for.
+      const taken = this.next.take(bytes + SEGMENT_HEADER_BYTES + SEGMENT_HEADER_BYTES);
+      this.extending = taken.file;
+      writeFully(taken.file, encodeSegmentHeader(core, header), 0);
+      return taken;
+    });
+    if (prepared instanceof Error) {
+      done(this.refuseSegment(prepared));
+      return;
     }
-    // Beyond this point a failure leaves the folder in a state that only a restart can read: the caller fences.
-    disk.rename(this.next.path(), path);
-    disk.syncFolder(folder);
+    const named = (error: Error | null): void => {
+      if (this.isClosed) return;
+      this.extending = null;
+      const room =
+        error ?? attempt(() => this.enterSegment(prepared.file, path, header, prepared.bytes));
+      done(room);
+    };
+    const synced = (error: Error | null): void => {
+      if (this.isClosed) return;
+      if (error !== null) {
+        done(this.refuseSegment(error));
+        return;
+      }
+      // Beyond this point a failure leaves the folder in a state that only a restart can read: the caller fences.
+      const failure = attempt(() => disk.rename(this.next.path(), path));
+      if (failure instanceof Error) named(failure);
+      else if (inThread) disk.syncFolderInThread(folder, named);
+      else named(attempt(() => disk.syncFolder(folder)) ?? null);
+    };
+    if (inThread) prepared.file.syncInThread(synced);
+    else synced(attempt(() => prepared.file.sync()) ?? null);
+  }
+
+  /** The next segment could not be written; it has no name yet, so nothing is lost. */
+  private refuseSegment(error: Error): NoRoom {
+    this.extending?.close();
+    this.extending = null;
+    this.next.discard();
+    if (error instanceof NoRoom) return error;
+    return new NoRoom(`the next segment was not written: ${error.message}`);
+  }
+
+  private enterSegment(file: DiskFile, path: string, header: SegmentHeader, bytes: number): Room {
     this.writer.close();
     this.direct?.close();
-    this.writer = prepared.file;
-    this.reader.segments.push({ path, header, bytes: prepared.bytes });
+    this.writer = file;
+    this.reader.segments.push({ path, header, bytes });
     this.direct = this.openDirect();
-    return { start: header.base + SEGMENT_HEADER_BYTES, end: header.base + prepared.bytes };
+    return { start: header.base + SEGMENT_HEADER_BYTES, end: header.base + bytes };
   }
 
   /** Makes a segment longer that has no event yet: another one would have its name. */
@@ -231,19 +286,21 @@ export class LocalLog implements Log {
     this.isClosed = true;
     this.writer.close();
     this.direct?.close();
+    this.extending?.close();
     this.reader.close();
     this.next.discard();
   }
 
   private useThread(): boolean {
     if (this.options.syncPlace !== "measured") return this.options.syncPlace === "thread";
-    return this.inThread || this.next.isBusy;
+    return this.inThread || this.next.isBusy || this.options.isDiskShared();
   }
 
   private written(startedAt: number): void {
     const elapsedMs = performance.now() - startedAt;
+    if (this.options.syncBatches) this.syncSeconds.observe(elapsedMs / 1_000);
     // A slice beside the log says nothing about the disk by itself.
-    if (!this.next.isBusy) {
+    if (!this.next.isBusy && !this.options.isDiskShared()) {
       this.averageSyncMs += (elapsedMs - this.averageSyncMs) * AVERAGE_WEIGHT;
       if (this.averageSyncMs > THREAD_ABOVE_MS) this.inThread = true;
       else if (this.averageSyncMs < LOOP_BELOW_MS) this.inThread = false;
@@ -253,5 +310,14 @@ export class LocalLog implements Log {
 
   private lastSegment(): SegmentFile {
     return this.reader.segments[this.reader.segments.length - 1] as SegmentFile;
+  }
+}
+
+/** What `work` gives, or the error that it throws. */
+function attempt<Result>(work: () => Result): Result | Error {
+  try {
+    return work();
+  } catch (error) {
+    return error as Error;
   }
 }

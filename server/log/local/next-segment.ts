@@ -63,14 +63,12 @@ export class NextSegment {
     });
   }
 
-  /** Gives a segment of at least `bytes` bytes, synced, whose file is still `log/next`. Throws NoRoom. */
+  /** Gives a segment of at least `bytes` bytes, to be synced, whose file is still `log/next`. Throws NoRoom. */
   take(bytes: number): Prepared {
     try {
       const least = Math.max(bytes, this.zeros.length);
       while (this.preparedBytes < least) this.addSlice();
-      const file = this.file as DiskFile;
-      file.sync();
-      const prepared = { file, bytes: this.preparedBytes };
+      const prepared = { file: this.file as DiskFile, bytes: this.preparedBytes };
       this.file = null;
       this.preparedBytes = 0;
       return prepared;

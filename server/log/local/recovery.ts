@@ -25,6 +25,7 @@ import {
 import { type Disk, type DiskFile, readFully, writeFully, zeroFill } from "../../disk.ts";
 import { OpenError } from "../../errors.ts";
 import { MiB, PREPARE_SLICE_BYTES } from "../../limits.ts";
+import type { Tell } from "../../stderr-log.ts";
 import { readEndFile, removeEndFile } from "./end-file.ts";
 import {
   decodeSegmentHeader,
@@ -67,9 +68,11 @@ export interface RecoveryOptions {
   readonly readOnly: boolean;
   /** Reads all of the log, what index runs cover too, and is called where each of them ends; null: reads the rest. */
   readonly runEnd: (() => void) | null;
-  /** The memtables are full: makes index runs of those that are sealed. */
+  /** The memtables are full: makes index runs of those that are sealed, of segments that are synced. */
   readonly full: () => void;
-  readonly log: (line: string) => void;
+  /** The last segment is read next, of which nobody knows yet what is synced: no run may be made of it. */
+  readonly lastSegment: () => void;
+  readonly log: Tell;
 }
 
 /** Opens the log: fills the core's tables and mends a torn tail. Throws OpenError where synced data is damaged. */
@@ -98,13 +101,14 @@ export function recover(options: RecoveryOptions): RecoveredLog {
       header.previousCrc,
       header.firstPosition,
     );
+    const next = segments[index + 1];
+    if (next === undefined) options.lastSegment();
     const file = options.disk.open(segment.path, "read");
     try {
       replaySegment(options, file, segment, progress);
     } finally {
       file.close();
     }
-    const next = segments[index + 1];
     if (next !== undefined) checkSealed(core, segment, next);
   });
   const last = segments[segments.length - 1] as SegmentFile;
@@ -274,13 +278,17 @@ function mendLastSegment(
     const hasTail = tail > end;
     if (options.readOnly) {
       if (hasTail)
-        options.log(`${segment.path} at offset ${end - base}: an incomplete last transaction`);
+        options.log(
+          `${segment.path} at offset ${end - base}: an incomplete last transaction`,
+          "warn",
+        );
       return { bytes: segment.bytes, hasTail };
     }
     if (hasTail) {
       const kept = keepTail(disk, file, segment, end, tail);
       options.log(
         `${segment.path} at offset ${end - base}: cut an incomplete last transaction, ${tail - end} bytes, ${kept}`,
+        "warn",
       );
     }
     rewrite(core, file, segment, claim, end);
@@ -434,10 +442,10 @@ class Window {
 class Progress {
   private done = 0;
   private readonly total: number;
-  private readonly log: (line: string) => void;
+  private readonly log: Tell;
   private toldAt = performance.now();
 
-  constructor(log: (line: string) => void, segments: readonly SegmentFile[]) {
+  constructor(log: Tell, segments: readonly SegmentFile[]) {
     this.log = log;
     this.total = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }

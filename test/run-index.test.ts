@@ -1,0 +1,236 @@
+/**
+ * The index on disk against the model: random commands on stores whose memtables hold a handful of events, so that runs
+ * are made, merged and read all the time, with orderly stops and kills, few pages and blocks in memory, and one, a few or
+ * very many partitions. And what no random command meets.
+ *
+ * `SEED=n` chooses the commands, `RUNS=n` how many stores; fast-check prints the seed and the smallest list of
+ * commands that still fails.
+ */
+import fc from "fast-check";
+import { v5 as uuidV5 } from "uuid";
+import { describe, expect, test, vi } from "vitest";
+import { ServerInfo } from "../server/commands/server-info.ts";
+import { KiB } from "../server/limits.ts";
+import { RespDoor } from "../server/resp/door.ts";
+import type { EventStore } from "../server/store/event-store.ts";
+import { stepOf } from "./support/model-steps.ts";
+import { type ModelHost, Subject } from "./support/model-subject.ts";
+import { Random } from "./support/random.ts";
+import { RespClient } from "./support/resp-client.ts";
+import {
+  eventsOf,
+  expectNoStray,
+  indexFiles,
+  openRunStore,
+  readEverything,
+} from "./support/run-store.ts";
+import { until } from "./support/server.ts";
+import { SimulatedDisk } from "./support/simulated-disk.ts";
+import { append } from "./support/store-driver.ts";
+
+const SEED = Number(process.env.SEED ?? 20_261_124);
+const RUNS = Number(process.env.RUNS ?? 5);
+const COMMANDS_PER_RUN = 120;
+const KEY_NAMESPACE = "219bd637-e279-53e9-9e2b-eabe5d9120cc";
+/** Only keeps a hang from lasting for ever. */
+const TIMEOUT_MS = 10 * 60_000;
+
+interface HostOptions {
+  readonly partitions: number;
+  readonly memtableEvents: number;
+}
+
+/** A store on a simulated disk behind a RESP door, in this process. */
+class InProcessHost implements ModelHost {
+  readonly disk = new SimulatedDisk({ random: new Random(SEED) });
+  readonly log: string[] = [];
+  store: EventStore | null = null;
+  private readonly options: HostOptions;
+  private door: RespDoor | null = null;
+
+  constructor(options: HostOptions) {
+    this.options = options;
+  }
+
+  async start(): Promise<number> {
+    const { partitions, memtableEvents } = this.options;
+    this.store = openRunStore(this.disk, memtableEvents, this.log, {
+      partitions,
+      schedules: true,
+      clock: Date.now,
+      cacheBytes: 64 * KiB,
+      indexMemoryBytes: 0, // as few pages of runs as there can be
+    });
+    this.door = new RespDoor({
+      store: this.store,
+      server: new ServerInfo({ version: "0.0.0", settings: new Map() }),
+      log: (line) => void this.log.push(line),
+      crash(error) {
+        throw error;
+      },
+    });
+    return Number(this.door.listen({ host: "127.0.0.1", port: 0 }).split(":").at(-1));
+  }
+
+  async stop(): Promise<void> {
+    await this.door?.stop();
+    await this.store?.stop();
+  }
+
+  async kill(): Promise<void> {
+    this.disk.kill();
+    await this.door?.stop();
+    this.store?.close();
+  }
+}
+
+describe("random commands, restarts and kills agree with the model", () => {
+  const cases: readonly HostOptions[] = [
+    { partitions: 1, memtableEvents: 3 },
+    { partitions: 4, memtableEvents: 7 },
+    { partitions: 65_536, memtableEvents: 5 },
+  ];
+  for (const options of cases) {
+    const { partitions, memtableEvents } = options;
+    test(
+      `over ${partitions} partitions with ${memtableEvents} events a memtable (seed ${SEED}, ${RUNS} stores)`,
+      async () => {
+        let runsMade = 0;
+        await fc.assert(
+          fc.asyncProperty(
+            fc.array(stepOf(partitions), {
+              minLength: 1,
+              maxLength: COMMANDS_PER_RUN,
+              size: "max",
+            }),
+            async (steps) => {
+              const host = new InProcessHost(options);
+              const subject = await Subject.start(host, partitions);
+              try {
+                for (const each of steps) await subject.take(each);
+                await subject.readEverything();
+                await subject.take({ do: "restart", by: "stop" });
+                await subject.take({ do: "restart", by: "kill" });
+                await subject.readEverything();
+                runsMade += indexFiles(host.disk).size;
+                expectNoStray(host.disk);
+                expect(host.log.filter((line) => line.includes("again"))).toEqual([]);
+              } finally {
+                await subject.end();
+              }
+            },
+          ),
+          { seed: SEED, numRuns: RUNS },
+        );
+        expect(runsMade).toBeGreaterThan(RUNS);
+      },
+      TIMEOUT_MS,
+    );
+  }
+});
+
+test("a stream's default key, given for a whole transaction, is no key of its own, before a restart as after it", async () => {
+  const disk = new SimulatedDisk({ random: new Random(SEED) });
+  const log: string[] = [];
+  const store = openRunStore(disk, 4, log);
+  for (let i = 0; i < 4; i++) await append(store, [{ stream: "a", name: "Opened" }]);
+  // The run of these is made from memory; that of the next two after a restart, from what the log says.
+  const events = [
+    { stream: "a", name: "Changed" },
+    { stream: "b", name: "Changed" },
+  ];
+  await append(store, events, uuidV5("a", KEY_NAMESPACE));
+  expect(indexFiles(disk).size).toBe(1);
+  disk.kill();
+  const second = openRunStore(disk, 4, log);
+  while (second.memoryFigures().runCount < 3) {
+    await append(second, [{ stream: "a", name: "Opened" }]);
+  }
+  for (let i = 0; i < 8; i++) await append(second, [{ stream: "b", name: "Opened" }]);
+  expect(log.filter((line) => line.startsWith("index:"))).toEqual([]);
+  expect(indexFiles(disk).size).toBeLessThan(3);
+  expect(readEverything(second, eventsOf(second))).toEqual([]);
+});
+
+describe("over the wire", () => {
+  test("a page that is damaged in the midst of a scan gives one error reply, and the connection goes on", async () => {
+    const host = new InProcessHost({ partitions: 4, memtableEvents: 700 });
+    let client = await RespClient.connect3(await host.start());
+    const events = Array.from({ length: 50 }, () => ["long", "Changed"]).flat();
+    for (let i = 0; i < 16; i++) await client.value("EMAPPEND", "*", ...events);
+    const [name, bytes] = [...indexFiles(host.disk)][0] as [string, Uint8Array];
+    // The second page of the streams' places, which are the third part.
+    const page = Number(new DataView(bytes.buffer).getBigUint64(112 + 2 * 16, true)) + 1;
+    const path = `/data/index/${name}`;
+    host.disk.flipBit(path, page * 4_096 * 8 + 5);
+    const wanted = `CORRUPT the index in ${path} at offset ${page * 4_096} is damaged`;
+    expect(await client.error("ESCAN", "long", "-", "+")).toContain(wanted);
+    expect(await client.error("ESCAN", "long", "-", "+", "NAME", "Changed")).toContain(wanted);
+    expect(await client.error("ESCAN", "long", "600", "+", "REV")).toContain(wanted);
+    expect(await client.value("PING")).toBe("PONG");
+    expect(await client.events("ESCAN", "long", "0", "400")).toHaveLength(401);
+    expect((await client.events("ELOG", "-", "+")).length).toBe(800);
+    expect(await client.value("ESVER", "long")).toBe(799);
+    expect(await client.value("EAPPEND", "long", "Changed")).toMatchObject({ stream_version: 800 });
+    expect(host.log.filter((line) => line.includes(path))).toHaveLength(1);
+    client.close();
+    await host.kill();
+    client = await RespClient.connect3(await host.start());
+    expect(await client.events("ESCAN", "long", "-", "+")).toHaveLength(801);
+    client.close();
+    await host.stop();
+  });
+
+  test("INFO tells of runs, and READONLY and INFO of a disk that does not take them", async () => {
+    const host = new InProcessHost({ partitions: 4, memtableEvents: 5 });
+    const client = await RespClient.connect3(await host.start());
+    host.disk.fail({ kind: "create", code: "ENOSPC", path: "/index", times: Infinity });
+    const replies = await client.pipeline(
+      Array.from({ length: 30 }, () => ["EAPPEND", "user-1", "Changed"]),
+    );
+    expect(replies.filter(({ kind }) => kind === "%")).toHaveLength(20);
+    const refusal = replies.find(({ kind }) => kind === "-");
+    expect(refusal).toMatchObject({
+      text: expect.stringContaining(
+        "READONLY nothing was written: the index cannot be written: ENOSPC",
+      ),
+    });
+    const info = async (): Promise<string> => String(await client.value("INFO", "cairn"));
+    expect(await info()).toContain("read_only:yes");
+    expect(await info()).toContain("index_failure:ENOSPC");
+    expect(await client.events("ESCAN", "user-1", "-", "+")).toHaveLength(20);
+    host.disk.heal();
+    // Nobody appends: asking is enough.
+    await until(async () => (await info()).includes("read_only:no"), "it is written again");
+    expect(await info()).toMatch(/index_runs:[1-9]/);
+    expect(await info()).toMatch(/index_disk_bytes:[1-9]/);
+    expect(await client.value("EAPPEND", "user-1", "Changed")).toMatchObject({
+      stream_version: 20,
+    });
+    client.close();
+    await host.stop();
+  });
+});
+
+test("a start that makes the index again tells how far it is, and what it made", async () => {
+  const disk = new SimulatedDisk({ random: new Random(SEED) });
+  const store = openRunStore(disk, 1_000_000);
+  const payload = new Uint8Array(500);
+  for (let i = 0; i < 60; i++)
+    await append(store, [{ stream: "user-1", name: "Changed", payload }]);
+  disk.kill();
+  let nowMs = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => (nowMs += 400));
+  try {
+    const log: string[] = [];
+    openRunStore(disk, 10, log);
+    expect(
+      log.filter((line) => /^reading the log: \d+ %, \d+ events$/.test(line)).length,
+    ).toBeGreaterThan(1);
+    expect(log.join("\n")).toMatch(
+      /index: made from the log for \d+ events in \d+\.\d s, \d+ events\/s/,
+    );
+  } finally {
+    vi.restoreAllMocks();
+  }
+});
