@@ -9,10 +9,63 @@ import { afterAll, describe, expect, test } from "vitest";
 import { startBareRoute } from "../bench/bare-route.ts";
 import { countClient } from "../bench/count-client.ts";
 import { readFeed } from "../bench/feed-client.ts";
+import { httpAppendWorkload, httpTransactionWorkload } from "../bench/http-append.ts";
+import { httpFeedWorkload, httpReadWorkload } from "../bench/http-read.ts";
 import { HttpReplyCounter, makeHttpPool } from "../bench/http-replies.ts";
+import { type Bench, findCairn, Missing } from "../bench/peers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cairn-bench-http-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const FROM_SOURCE = [process.execPath, join(import.meta.dirname, "..", "server", "main.ts")];
+
+describe("the workloads", () => {
+  const lines: string[] = [];
+  const bench: Bench = {
+    folder,
+    seconds: 0.02,
+    rounds: 1,
+    cairnCommand: findCairn() ?? FROM_SOURCE,
+    redisServer: null,
+    redisBenchmark: null,
+    print: (line) => lines.push(line),
+  };
+
+  test("append fills its row beside the bare route, and what was answered is stored", async () => {
+    const [row] = await httpAppendWorkload(bench);
+    expect(row?.cairn).toBeGreaterThan(0);
+    expect(row?.limit).toBeGreaterThan(0);
+    expect(lines).toContainEqual(expect.stringMatching(/^ {2}(\d+) events stored, \1 answered$/));
+  });
+
+  test("transactions compare with EMAPPEND", async () => {
+    const [row] = await httpTransactionWorkload(bench);
+    expect(row?.cairn).toBeGreaterThan(0);
+    expect(row?.peer).toBeGreaterThan(0);
+  });
+
+  test("reads find what was appended", async () => {
+    const [row] = await httpReadWorkload(bench, 4);
+    expect(row?.cairn).toBeGreaterThan(0);
+    expect(row?.peer).toBeGreaterThan(0);
+    expect(lines).toContainEqual(expect.stringMatching(/^ {2}400 events read, \d+ B an answer$/));
+  });
+
+  test("a feed catches up with every event", async () => {
+    const [row] = await httpFeedWorkload(bench, 1_600);
+    expect(row?.cairn).toBeGreaterThan(0);
+    expect(lines).toContainEqual(expect.stringMatching(/^ {2}\d+ B an event$/));
+  });
+
+  test("without a Cairn its cells say why", async () => {
+    const broken = { ...bench, cairnCommand: [process.execPath, "no-such-file.ts"] };
+    const [append] = await httpAppendWorkload(broken);
+    expect(append?.cairn).toBeInstanceOf(Missing);
+    expect(append?.limit).toBeGreaterThan(0);
+    const [feed] = await httpFeedWorkload(broken, 1_600);
+    expect(feed?.cairn).toBeInstanceOf(Missing);
+  });
+});
 
 describe("answers", () => {
   const ANSWERS = [

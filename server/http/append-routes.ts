@@ -113,6 +113,7 @@ function created(
 ): Response {
   const headers: Record<string, string> = {
     "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
+    "Content-Length": String(body.length), // for the log too, which sees the head alone
     "Cache-Control": "no-store",
     Vary: "Accept",
     Location: `/v1/events/${firstEventId}`,

@@ -195,7 +195,8 @@ async function getEvent(context: DoorContext, parts: StoreParts): Promise<Respon
   const eventId = pathSegment(context, EVENT, "event_id");
   return parts.answers.whenRoom(async () => {
     const body = eventOf(parts, eventId, encoding);
-    const headers = { "Content-Type": type, ...READ_HEADERS };
+    const length = { "Content-Length": String(body.length) };
+    const headers = { "Content-Type": type, ...length, ...READ_HEADERS };
     return new Response(parts.answers.answer(body, askedMethod(context.req.raw) === "HEAD"), {
       headers,
     });
@@ -222,5 +223,6 @@ function answer(
   const type = negotiate(context, [JSON_TYPE, MSGPACK_TYPE]);
   const body =
     type === MSGPACK_TYPE ? (encode(value) as Uint8Array<ArrayBuffer>) : JSON.stringify(value);
-  return new Response(body, { headers: { "Content-Type": type, ...headers } });
+  const length = { "Content-Length": String(Buffer.byteLength(body)) };
+  return new Response(body, { headers: { "Content-Type": type, ...length, ...headers } });
 }

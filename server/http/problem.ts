@@ -43,9 +43,11 @@ export function problem(
     detail,
     ...members,
   };
-  const response = new Response(JSON.stringify(body), {
+  const text = JSON.stringify(body);
+  const response = new Response(text, {
     status,
     headers: {
+      "Content-Length": String(Buffer.byteLength(text)),
       "Content-Type": PROBLEM_TYPE,
       "Cache-Control": "no-store",
       ...(ERRORS[code].retryable ? { "Retry-After": String(RETRY_AFTER_SECONDS) } : {}),

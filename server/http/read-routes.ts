@@ -215,6 +215,7 @@ async function answerNow(
   return new Response(parts.answers.answer(body, askedMethod(context.req.raw) === "HEAD"), {
     headers: {
       "Content-Type": type,
+      "Content-Length": String(body.length),
       ...READ_HEADERS,
       ...(link === null ? {} : { Link: link }),
       ...headers,
