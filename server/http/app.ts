@@ -64,17 +64,18 @@ const BODY_BYTES_CUT = Number.MAX_SAFE_INTEGER;
 
 /** Opens the HTTP door. Throws OpenError when the address cannot be had. */
 export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
-  const server = listen(settings.http, createApp(settings, parts));
+  const work: WorkCount = { count: 0 };
+  const server = listen(settings.http, createApp(settings, parts), work);
   const port = server.port ?? settings.http.port;
   return {
     address: formatAddress({ host: settings.http.host, port }),
     port,
     pendingRequests: () => server.pendingRequests,
-    stop: () => stopInOrder(server, parts.endFeeds ?? (() => {})),
+    stop: () => stopInOrder(server, work, parts.endFeeds ?? (() => {})),
   };
 }
 
-function listen(address: Address, app: DoorApp): Bun.Server<undefined> {
+function listen(address: Address, app: DoorApp, work: WorkCount): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname: address.host,
@@ -86,7 +87,12 @@ function listen(address: Address, app: DoorApp): Bun.Server<undefined> {
       fetch(request, server) {
         // The header came in time; what the whole takes has its own limit. Neither is lengthened by a trickle.
         server.timeout(request, HTTP_REQUEST_TIMEOUT_SECONDS);
-        return app.fetch(headAsGet(request), { server, route: null });
+        const answer = app.fetch(headAsGet(request), { server, route: null });
+        if (!(answer instanceof Promise)) return answer;
+        work.count++;
+        return answer.finally(() => {
+          work.count--;
+        });
       },
     });
   } catch (error) {
@@ -99,12 +105,24 @@ function listen(address: Address, app: DoorApp): Bun.Server<undefined> {
  * Lets the requests under way end, then closes what is left. Bun's own orderly stop would wait for connections that
  * sent no request too, until their time limit.
  */
-async function stopInOrder(server: Bun.Server<undefined>, endFeeds: () => void): Promise<void> {
+async function stopInOrder(
+  server: Bun.Server<undefined>,
+  work: WorkCount,
+  endFeeds: () => void,
+): Promise<void> {
   const stopped = server.stop();
   endFeeds();
   const deadlineMs = performance.now() + HTTP_REQUEST_TIMEOUT_SECONDS * 1_000;
+  let pending = server.pendingRequests;
+  let changedAtMs = performance.now();
   while (server.pendingRequests > 0 && performance.now() < deadlineMs) {
     await Bun.sleep(STOP_POLL_MS);
+    if (server.pendingRequests !== pending || work.count > 0) {
+      pending = server.pendingRequests;
+      changedAtMs = performance.now();
+    }
+    // All are answered, and those that are left are not taken.
+    if (performance.now() - changedAtMs > STOP_STALLED_MS) break;
   }
   await server.stop(true);
   await stopped;
@@ -112,6 +130,13 @@ async function stopInOrder(server: Bun.Server<undefined>, endFeeds: () => void):
 
 /** How often a stop looks whether a request is still under way; Bun tells the count, not the moment. */
 const STOP_POLL_MS = 5;
+/** Answers of which none is taken whole for this long, milliseconds, are cut when the door stops. */
+const STOP_STALLED_MS = 2_000;
+
+/** Requests that have no answer yet. */
+interface WorkCount {
+  count: number;
+}
 
 /** The routes without a socket, for tests and for `serveHttp`. */
 export function createApp(settings: HttpSettings, parts: HttpParts): DoorApp {
