@@ -11,7 +11,7 @@ import { SimulatedDisk } from "./support/simulated-disk.ts";
 import { readAll } from "./support/store-driver.ts";
 import { FOLDER, judgeDamage, StoreWorld } from "./support/store-world.ts";
 
-const SEED_COUNT = Number(process.env.SEEDS ?? 2_000);
+const SEED_COUNT = Number(process.env.SEEDS ?? 500);
 const ONE_SEED = process.env.SEED;
 /** For the whole run; it only keeps a hang from lasting for ever. */
 const TIMEOUT_MS = 30 * 60_000;
@@ -55,7 +55,9 @@ async function plantDamage(world: StoreWorld) {
   world.releaseSyncs();
   if (stops) await world.store.stop();
   // The end frame claims all that is before it.
-  const claimed = (stops ? world.history : world.claimed()).flatMap((known) => known.events);
+  const claimed = (stops ? world.ledger.history : world.ledger.claimed()).flatMap(
+    (known) => known.events,
+  );
   if (claimed.length === 0) return null;
   world.disk.crash();
   const image = world.disk.image();
