@@ -13,6 +13,8 @@ const CLIENTS = 8;
 const ANSWERS_MAX = 200;
 /** Rounds that end with SIGTERM instead. */
 const STOP_SHARE = 0.1;
+/** Answers after which the server's world is disturbed. */
+const DISTURB_SHARE = 0.05;
 
 export interface KillRounds {
   readonly rounds: number;
@@ -22,15 +24,15 @@ export interface KillRounds {
 
 export interface KillOptions extends CairnOptions {
   readonly data: string;
-  /** Called before each round. */
-  readonly between?: (random: Random) => void;
+  /** Does something to the server's world, before each round and now and then in it. */
+  readonly disturb?: (random: Random) => void;
 }
 
 /** Throws where a promise is broken, with the seed. */
 export async function killRounds(
   seed: number,
   rounds: number,
-  { between, ...cairn }: KillOptions,
+  { disturb, ...cairn }: KillOptions,
 ): Promise<KillRounds> {
   const random = new Random(seed);
   const history = new History();
@@ -41,11 +43,14 @@ export async function killRounds(
   let reached = () => {};
   const clients = Array.from({ length: CLIENTS }, (_, number) => {
     const ownRandom = new Random(random.uint32());
-    return new RivalClient(number, ownRandom, history, () => ++answers >= wanted && reached());
+    return new RivalClient(number, ownRandom, history, () => {
+      if (ownRandom.chance(DISTURB_SHARE)) disturb?.(ownRandom);
+      if (++answers >= wanted) reached();
+    });
   });
   try {
     for (let round = 0; round < rounds; round++) {
-      between?.(random);
+      disturb?.(random);
       const server = await start();
       wanted = answers + random.between(1, ANSWERS_MAX);
       const isReached = new Promise<void>((resolve) => {

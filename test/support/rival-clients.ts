@@ -14,8 +14,7 @@ const STREAM_COUNT = 5;
 const LOG_READ_EVENTS_MAX = 20;
 
 export class RivalClient {
-  /** Answers of any kind but the end of the connection. */
-  private readonly answered: () => void;
+  private readonly answered: (answer: Answer) => void;
   private readonly random: Random;
   private readonly history: History;
   private readonly number: number;
@@ -25,8 +24,13 @@ export class RivalClient {
   private appended = 0;
   private lastPosition = -1;
 
-  /** `answered` is called after each answer; `number` is this client's own. */
-  constructor(number: number, random: Random, history: History, answered: () => void) {
+  /** `answered` is called after each answer, but not where the connection ended; `number` is this client's own. */
+  constructor(
+    number: number,
+    random: Random,
+    history: History,
+    answered: (answer: Answer) => void,
+  ) {
     this.number = number;
     this.random = random;
     this.history = history;
@@ -44,7 +48,6 @@ export class RivalClient {
     try {
       while (!isOver()) {
         if (!(await this.askSomething(client))) return;
-        this.answered();
       }
     } finally {
       client.close();
@@ -115,7 +118,9 @@ export class RivalClient {
     if (answer.tell === "appended") this.lastPosition = answer.positions.at(-1) ?? -1;
     if (answer.tell === "wrong version" && answer.current === null)
       this.versions.delete(answer.streamId);
-    return reply !== undefined;
+    if (reply === undefined) return false;
+    this.answered(answer);
+    return true;
   }
 
   private async read(client: RespClient, question: Question, words: Word[]): Promise<boolean> {
@@ -127,6 +132,7 @@ export class RivalClient {
     if (question.ask === "version" && answer.tell === "last" && answer.last !== null) {
       this.versions.set(question.streamId, answer.last);
     }
+    this.answered(answer);
     return true;
   }
 }
