@@ -22,8 +22,8 @@ export async function countCalls(variant: ScriptVariant): Promise<number> {
 }
 
 /**
- * Cuts the power at one point, then inside the recovery from that: before, in and after every call of it, or at
- * `recoveryPoints` of these places. `seed` decides what the crashes make of unsynced bytes. Returns how many
+ * Cuts the power at one point, then inside the recovery from that: at every call of it, or at `recoveryPoints` of
+ * them. `seed` decides what the crashes make of unsynced bytes. Returns how many
  * recoveries were checked. Throws where a promise is broken.
  */
 export async function crashAtPoint(
@@ -73,16 +73,13 @@ async function recoverFrom(
   return checked;
 }
 
-/** Before, in and after each call of the recovery, or some of these places. */
+/** Each call of the recovery, or some of them, before, in or after its effect. */
 function recoveryPlaces(
   calls: number,
   count: number,
   random: Random,
 ): { call: number; effect: EndEffect }[] {
-  const effects: EndEffect[] = ["none", "some", "all"];
-  const all = Array.from({ length: calls }, (_, index) =>
-    effects.map((effect) => ({ call: index + 1, effect })),
-  ).flat();
-  if (count >= all.length) return all;
-  return Array.from({ length: count }, () => random.pick(all));
+  const all = Array.from({ length: calls }, (_, index) => index + 1);
+  const chosen = count >= calls ? all : Array.from({ length: count }, () => random.pick(all));
+  return chosen.map((call) => ({ call, effect: random.pick(["none", "some", "all"]) }));
 }

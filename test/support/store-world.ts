@@ -346,13 +346,15 @@ export function openStore(
     memtableEvents?: number | undefined;
     clock?: () => number;
     log?: (line: string) => void;
+    /** Null: as the store was made. */
+    partitions?: number | null;
   } = {},
 ): EventStore {
   const random = options.random ?? new Random(1);
   return EventStore.open({
     disk: disk.boot(),
     folder: FOLDER,
-    partitions: PARTITIONS,
+    partitions: options.partitions === undefined ? PARTITIONS : options.partitions,
     segmentBytes: SEGMENT_BYTES,
     durability: options.durability ?? "fsync",
     strict: false,
