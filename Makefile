@@ -34,10 +34,11 @@ EVENTS ?= 1_000_000
 SECONDS ?=
 SEED ?=
 CASES ?=
+ONLY ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test build core check bench bench-growth fuzz clean
+.PHONY: help run test build core check bench bench-growth fuzz mutants clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +71,9 @@ bench-growth: dist/cairn ## fill one store and measure on the way: EVENTS=100_00
 
 fuzz: dist/cairn ## crash, fail and feed it at random: SECONDS=60, TARGET=one, SEED=replays, CASES=at most
 	@$(BUN) test/fuzz/main.ts --seconds=$(SECONDS) --target=$(FUZZED) --seed=$(SEED) --cases=$(CASES)
+
+mutants: dist/core.wasm ## plant bugs in a copy of the sources and show that tests catch each (ONLY="words of a name")
+	@$(BUN) test/mutants/main.ts --only="$(ONLY)"
 
 clean: ## remove everything that was made, the data folder excepted
 	rm -rf dist node_modules
