@@ -19,6 +19,8 @@ export interface ScriptVariant {
   readonly name: string;
   readonly syncPlace: SyncPlace;
   readonly directWrites: boolean;
+  /** Events after which the index writes a run; none when left out. */
+  readonly memtableEvents?: number;
 }
 
 /** The ways to the disk that a log has. */
@@ -26,6 +28,7 @@ export const VARIANTS: readonly ScriptVariant[] = [
   { name: "synced on the loop", syncPlace: "loop", directWrites: false },
   { name: "written directly", syncPlace: "loop", directWrites: true },
   { name: "synced in a thread", syncPlace: "thread", directWrites: false },
+  { name: "with runs of the index", syncPlace: "loop", directWrites: true, memtableEvents: 2 },
 ];
 
 type Step =
@@ -172,6 +175,7 @@ export class ScriptRun {
     return openStore(disk, {
       random: this.random,
       syncPlace: this.variant.syncPlace,
+      memtableEvents: this.variant.memtableEvents,
       clock: () => this.clockMs++,
       log: (line) => this.trace.push(`log: ${line}`),
     });

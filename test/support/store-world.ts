@@ -348,6 +348,8 @@ export function openStore(
     log?: (line: string) => void;
     /** Null: as the store was made. */
     partitions?: number | null;
+    /** Events after which the index writes a run; as many as memory holds when left out. */
+    memtableEvents?: number | undefined;
   } = {},
 ): EventStore {
   const random = options.random ?? new Random(1);
