@@ -9,7 +9,7 @@ import { decodeFiles, encodeFiles, seal } from "./fuzz/store-image.ts";
 import { Random } from "./support/random.ts";
 
 /** Random inputs of each target; `make fuzz` has the time for more. */
-const INPUTS = 150;
+const INPUTS = 60;
 const SEED = 1;
 
 afterAll(async () => {
