@@ -226,11 +226,15 @@ async function opensOrRefuses(files: ReadonlyMap<string, Uint8Array>): Promise<v
   const disk = SimulatedDisk.fromImage(files, { random: new Random(1) });
   const first = tryOpen(disk);
   if (first === null) {
+    const image = disk.image();
+    // The index is made of the log, and made again of it.
     const changed = [...files].find(
-      ([name, bytes]) => !Bun.deepEquals(disk.image().get(name), bytes),
+      ([name, bytes]) =>
+        !name.startsWith("/data/index/") && !Bun.deepEquals(image.get(name), bytes),
     );
-    if (files.has("/data/STORE") && changed !== undefined)
+    if (files.has("/data/STORE") && changed !== undefined) {
       fail(`a start that was refused changed ${changed[0]}`);
+    }
     return;
   }
   const found = readAllOrDamage(first);
@@ -251,7 +255,12 @@ async function opensOrRefuses(files: ReadonlyMap<string, Uint8Array>): Promise<v
     if (damaged === 0) fail("a store that was opened and stopped is refused");
     return;
   }
-  same(readAllOrDamage(second), appended, "events after a stop and a start");
+  for (const [position, event] of readAllOrDamage(second).entries()) {
+    const before = appended[position];
+    // A damaged index is made again by a start: its events are right then.
+    if (before !== undefined && !("damage" in before)) same(event, before, "after a start");
+  }
+  same(second.lastPosition(), first.lastPosition(), "the last position after a start");
   await second.stop();
 }
 

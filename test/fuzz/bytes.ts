@@ -6,7 +6,7 @@ import type { Random } from "../support/random.ts";
 /** Changes made to one input. */
 const CHANGES_MAX = 6;
 /** Longest input that a change may make; a longer one is cut. */
-const INPUT_BYTES_MAX = 64 * 1024;
+const INPUT_BYTES_MAX = 128 * 1024;
 /** Bytes that one change inserts, removes or copies at the most. */
 const PART_BYTES_MAX = 256;
 /** Runs of the target that making an input smaller may take. */
