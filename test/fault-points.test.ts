@@ -12,6 +12,8 @@ import { VARIANTS } from "./support/disk-script.ts";
 import { FAULT_CODES, failAtPoint } from "./support/fault-points.ts";
 
 const STEP = Number(process.env.STEP ?? 3);
+/** Calls until a new store takes its first append. */
+const CALLS_OF_MAKING = 50;
 /** Only keeps a hang from lasting for ever. */
 const TIMEOUT_MS = 10 * 60_000;
 
@@ -32,3 +34,11 @@ for (const [index, variant] of VARIANTS.entries()) {
     );
   }
 }
+
+test("a store whose making was killed in any call is there after a power cut, with what was acknowledged since", async () => {
+  const [variant] = VARIANTS;
+  if (variant === undefined) throw new Error("there is no variant");
+  for (let call = 1; call <= CALLS_OF_MAKING; call++) {
+    await failAtPoint({ variant, call, code: "EIO", forGood: false, end: "kill" });
+  }
+});

@@ -69,6 +69,8 @@ export function openStoreFolder(options: FolderOptions): OpenedFolder {
   const { disk, folder } = options;
   return whileLocked(options, true, (unlock) => {
     const bytes = readStoreFile(disk, folder) ?? makeStore(options);
+    // A process that was killed while it made the store may have left STORE's name unsynced: without it all is lost.
+    disk.syncFolder(folder);
     const opened = openIdentity(options, bytes);
     const { partitions } = opened.identity;
     if (options.partitions !== null && options.partitions !== partitions) {

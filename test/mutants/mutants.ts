@@ -144,6 +144,13 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [CRASH_POINTS],
   },
   {
+    name: "no sync of STORE's name by the start after one that was killed",
+    file: STORE_FOLDER,
+    find: "    disk.syncFolder(folder);\n    const opened",
+    replace: "    const opened",
+    tests: [FAULT_POINTS],
+  },
+  {
     name: "no sync of the folder when a store is made",
     file: STORE_FOLDER,
     find: "  disk.syncFolder(logFolder);\n  disk.syncFolder(folder);\n",
@@ -205,7 +212,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: RECOVERY,
     find: "    rewrite(core, file, segment, claim, end);\n",
     replace: "",
-    tests: [RECOVERY_RULE],
+    tests: ["test/recovery-chain.test.ts"],
   },
   {
     name: "leave a cut tail where it is",
@@ -223,18 +230,11 @@ export const MUTANTS: readonly Mutant[] = [
     only: "after an orderly stop",
   },
   {
-    name: "go on while the last stop's end file is there",
-    file: RECOVERY,
-    find: "  if (!options.readOnly) removeEndFile(options.disk, options.folder);\n",
-    replace: "",
-    tests: [CRASH_POINTS],
-  },
-  {
     name: "take a whole frame that does not follow from the one before it",
     file: REPLAY,
     find: "  if (load<u32>(frame, FRAME_PREVIOUS_CRC) != replayCrc || framePosition(frame) != replayPosition) return REPLAY_MISFIT;\n",
     replace: "",
-    tests: ["test/format.test.ts"],
+    tests: ["test/recovery-chain.test.ts"],
   },
   {
     name: "take a body that is none because its checksum is right",
@@ -249,7 +249,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "server/resp/connection.ts",
     find: 'const pauses = isFull || this.blocked === "output";',
     replace: "const pauses = false;",
-    tests: ["test/limits.test.ts", "test/held-bytes.test.ts"],
+    tests: ["test/held-bytes.test.ts"],
   },
   {
     name: "a room for frames that the disk does not have",

@@ -37,6 +37,12 @@ export async function failAtPoint(point: FaultPoint, seed = 1): Promise<void> {
     run.onCall = null;
     run.disk.shortWrites = 0;
     await run.restart();
+    if (end === "kill") {
+      // What that start has shown, out of the page cache perhaps, must be on the disk.
+      run.disk.crash();
+      run.ledger.crashed();
+      await run.restart();
+    }
   } catch (error) {
     const what = error instanceof Error ? error.stack : String(error);
     const where = `${variant.name}, call ${call} fails ${forGood ? "for good" : "once"} with ${code}, then a ${end}`;
