@@ -141,6 +141,26 @@ describe("while the server runs", () => {
     expect(readEverything(store, eventsOf(store))).toEqual([]);
   });
 
+  test("a run whose file somebody removed is served, not merged, and made again by the next start", async () => {
+    const disk = new SimulatedDisk({ random: new Random(SEED) });
+    const log: string[] = [];
+    const random = new Random(SEED);
+    const store = openRunStore(disk, MEMTABLE_EVENTS, log);
+    await fill(store, random, 3 * MEMTABLE_EVENTS);
+    const [removed] = [...indexFiles(disk).keys()] as [string];
+    disk.boot().remove(`/data/index/${removed}`);
+    await fill(store, random, 12 * MEMTABLE_EVENTS);
+    expect(log.filter((line) => line.includes("index:"))).toEqual([
+      expect.stringContaining(`${removed} is gone`),
+    ]);
+    const events = eventsOf(store);
+    expect(readEverything(store, events)).toEqual([]);
+    expect(store.memoryFigures().failureReason).toBeNull();
+    disk.kill();
+    expect(readEverything(openRunStore(disk, MEMTABLE_EVENTS), events)).toEqual([]);
+    expectNoStray(disk);
+  });
+
   test("a run that is damaged is not merged: the others are, and the next start makes it again", async () => {
     const disk = new SimulatedDisk({ random: new Random(SEED) });
     const log: string[] = [];

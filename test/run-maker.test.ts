@@ -113,7 +113,7 @@ for (const [name, make] of Object.entries(MAKERS)) {
     test("says why a job failed, and goes on", async () => {
       const { maker } = world;
       const missing = await failureOf((done) => maker.merge(NAMES, MERGED, done));
-      expect(missing).toMatchObject({ code: "ENOENT" });
+      expect(missing).toMatchObject({ name: "RunInputError", run: NAMES[0] });
       expect(missing?.message).toContain(NAMES[0]);
       for (const job of jobs()) await succeed((done) => maker.build(job, done));
       const good = world.read(NAMES[1] as string);

@@ -8,12 +8,12 @@
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import type { Disk } from "../disk.ts";
-import { OpenError } from "../errors.ts";
 import { RUNS_MAX } from "../limits.ts";
 import type { Tell } from "../stderr-log.ts";
 import type { IndexMemory } from "./index-memory.ts";
 import { MemtableBuild } from "./memtable-build.ts";
 import { chooseMerge } from "./merge-policy.ts";
+import { RunCheck } from "./run-check.ts";
 import { runName } from "./run-file.ts";
 import { isBug, type RunMaker } from "./run-maker.ts";
 import { type OpenRun, RunSet, type Unfit } from "./run-set.ts";
@@ -27,18 +27,6 @@ const PAGES_PER_TURN = 32;
 const RETRY_MS = 1_000;
 /** No bound of a memtable: core memory is one. */
 const UNBOUNDED = 2 ** 32 - 1;
-/** What core-wasm/assembly/digest.ts compares, bit by bit. */
-const DIGESTS = [
-  "event ids",
-  "streams",
-  "partitions",
-  "positions",
-  "order of streams",
-  "partition keys",
-  "times",
-  "filters",
-  "fences",
-];
 
 /** Building runs, or merging them: one at a time of each. */
 interface Work {
@@ -76,8 +64,6 @@ export class RunIndex {
   private readonly merges: Work = { isBusy: false, failure: null, failedAt: 0 };
   private isClosed = false;
   private isBounded = false;
-  /** Runs that were held against the log. */
-  private checkedRuns = 0;
   /** Events of the newest run: what one memtable holds. */
   private memtableEvents = 1;
   private readonly openedAt = performance.now();
@@ -194,34 +180,9 @@ export class RunIndex {
 
   // ── verify ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** Holds the runs against the log, which is read from its beginning: the result is called where each run ends. */
-  startCheck(): () => void {
-    const { exports } = this.options.core;
-    exports.replayCompare();
-    return () => this.checkNext();
-  }
-
-  /** Checks the run that ends with the log; all are checked then. Throws OpenError. */
-  finishCheck(): void {
-    while (this.checkedRuns < this.set.runs.length) this.checkNext();
-  }
-
-  private checkNext(): void {
-    const { core, folder } = this.options;
-    const run = this.set.runs[this.checkedRuns] as OpenRun;
-    try {
-      this.set.checkPages(run);
-      const differs = core.exports.digestCompare(this.checkedRuns);
-      const kinds = DIGESTS.filter((_, bit) => (differs >> bit) & 1);
-      if (kinds.length > 0) {
-        throw new Error(`its ${kinds.join(", ")} are not what the log says from offset 0 on`);
-      }
-    } catch (error) {
-      if (!(error instanceof Error) || error.name === "CoreTrap") throw error;
-      throw new OpenError(`${folder}/${run.name}: ${error.message}`);
-    }
-    this.checkedRuns++;
-    core.exports.digestClear();
+  /** Holds the runs against the log, which is read from its beginning. */
+  startCheck(): RunCheck {
+    return new RunCheck(this.options.core, this.options.folder, this.set);
   }
 
   // ── while the server runs ───────────────────────────────────────────────────────────────────────

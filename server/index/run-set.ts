@@ -340,7 +340,7 @@ export class RunSet implements PageSource {
     const path = `${folder}/${name}`;
     log(`index: ${path}: ${what}: the next start makes it again from the log`, "error");
     try {
-      disk.remove(path);
+      if (disk.exists(path)) disk.remove(path);
       disk.syncFolder(folder);
     } catch (error) {
       log(`index: ${path} cannot be removed: ${(error as Error).message}`, "error");

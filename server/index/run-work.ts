@@ -154,7 +154,7 @@ export class RunWork {
     this.inputs = files;
     let file: NewRun | null = null;
     try {
-      for (const name of inputs) files.push(this.disk.open(`${this.folder}/${name}`, "read"));
+      for (const name of inputs) files.push(this.openInput(name));
       file = new NewRun(this.disk, this.folder, output);
       const merge = new RunMerge(this.core, inputs, file, () => this.closeInputs());
       merge.begin();
@@ -164,6 +164,15 @@ export class RunWork {
       this.core.exports.mergeEnd();
       this.closeInputs();
       throw error;
+    }
+  }
+
+  private openInput(name: string): DiskFile {
+    try {
+      return this.disk.open(`${this.folder}/${name}`, "read");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      throw new RunInputError(name, `${name} is gone`);
     }
   }
 

@@ -160,12 +160,12 @@ function recoverLog(
       folder: logFolder,
       segments,
       readOnly,
-      runEnd: check,
+      runEnd: check === null ? null : () => check.next(),
       full: () => index.makeAtStart(),
       lastSegment: () => index.stopMaking(),
       log,
     });
-    if (check !== null) index.finishCheck();
+    check?.finish();
     index.endStart();
     return { logFolder, recovered, index };
   } catch (error) {
