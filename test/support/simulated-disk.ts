@@ -237,7 +237,12 @@ export class SimulatedDisk {
           } catch (error) {
             failure = error as Error;
           }
-          if (!boot.dead) done(failure);
+          if (boot.dead) return; // nobody is left to be told
+          try {
+            done(failure);
+          } catch (error) {
+            if (!boot.dead) throw error; // an end inside ends this turn too
+          }
         });
       },
       freeBytes: (path) =>

@@ -206,11 +206,19 @@ export class StoreWorld {
     await this.settle();
     if (this.disk.ended) return;
     this.releaseSyncs();
-    try {
-      await this.store.stop();
-    } catch (error) {
-      if (!this.disk.ended) throw error;
-    }
+    let isOver = false;
+    let failure: unknown = null;
+    void this.store
+      .stop()
+      .catch((error) => {
+        failure = error;
+      })
+      .finally(() => {
+        isOver = true;
+      });
+    // A process that ended in a later turn, opening a segment, tells nobody.
+    while (!isOver && !this.disk.ended) await nextTurn();
+    if (failure !== null && !this.disk.ended) throw failure;
     this.trace.push("stopped");
     if (!this.disk.ended && !this.faulty) this.guarantee();
     if (this.random.chance(0.5)) this.kill();
