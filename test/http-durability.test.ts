@@ -232,6 +232,19 @@ describe.each(["loop", "thread"] as const)("syncs placed %s", (syncPlace) => {
   });
 });
 
+test("appends that come together are one batch, or few", async () => {
+  const made = world({ syncPlace: "loop" });
+  const { flush } = made.store;
+  let batches = 0;
+  made.store.flush = () => {
+    if (made.store.core.exports.getFillLength() > 0) batches++;
+    flush.call(made.store);
+  };
+  const appends = Array.from({ length: 50 }, (_, i) => made.append(`s-${i}`, { event_name: "E" }));
+  for (const answer of await Promise.all(appends)) expect(answer.status).toBe(201);
+  expect(batches).toBeLessThan(10);
+});
+
 test("a damaged record is a 500 that names its place, and ends a feed with it", async () => {
   const made = world({ segmentBytes: 64 * KiB, cacheBytes: 128 * KiB });
   const payload = "x".repeat(20_000);

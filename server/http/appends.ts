@@ -91,10 +91,8 @@ export class Appends {
     const batch = store.answerBatch;
     const outcome = this.settled(batch);
     const answer = this.write(request.encoding, isSingle);
-    if (batch > 0) {
-      store.clientsQueued++;
-      store.commitIfComplete();
-    }
+    // The turn's end commits: Bun runs one request after the other, and others of this turn are still to come.
+    if (batch > 0) store.clientsQueued++;
     return { answer, outcome, isAppended: !answer.isRepeat };
   }
 
