@@ -12,6 +12,11 @@ CORE_SOURCES := $(shell find core-wasm/assembly -name '*.ts') core-wasm/asconfig
 # `make build TARGET=linux-arm64` makes dist/cairn-linux-arm64, else the executable is for this machine.
 TARGETS := linux-x64 linux-arm64 darwin-x64 darwin-arm64
 TARGET ?=
+# `make fuzz TARGET=resp` means a fuzzer.
+ifneq ($(filter fuzz,$(MAKECMDGOALS)),)
+FUZZED := $(TARGET)
+override TARGET :=
+endif
 ifneq ($(TARGET),)
 ifeq ($(filter $(TARGET),$(TARGETS)),)
 $(error TARGET is '$(TARGET)', but must be one of: $(TARGETS))
@@ -25,12 +30,15 @@ COMPILE_FLAGS := --compile --minify --no-compile-autoload-bunfig --no-compile-au
 
 TEST ?=
 ARGS ?=
-SEEDS ?= 2000
 EVENTS ?= 1_000_000
+SECONDS ?=
+SEED ?=
+CASES ?=
+ONLY ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test build core check bench bench-growth fuzz clean
+.PHONY: help run test build core check bench bench-growth fuzz mutants clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,8 +69,11 @@ bench: dist/cairn ## measure, beside Redis where it is installed, and write the 
 bench-growth: dist/cairn ## fill one store and measure on the way: EVENTS=100_000_000 (40 GB)
 	@EVENTS=$(EVENTS) $(BUN) bench/growth.ts
 
-fuzz: dist/core.wasm ## crash a simulated disk under random work: SEEDS=20000 for a long run
-	@FUZZ=1 SEEDS=$(SEEDS) $(VITEST) test/recovery-rule.test.ts
+fuzz: dist/cairn ## crash, fail and feed it at random: SECONDS=60, TARGET=one, SEED=replays, CASES=at most
+	@$(BUN) test/fuzz/main.ts --seconds=$(SECONDS) --target=$(FUZZED) --seed=$(SEED) --cases=$(CASES)
+
+mutants: dist/core.wasm ## plant bugs in a copy of the sources and show that tests catch each (ONLY="words of a name")
+	@$(BUN) test/mutants/main.ts --only="$(ONLY)"
 
 clean: ## remove everything that was made, the data folder excepted
 	rm -rf dist node_modules

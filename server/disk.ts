@@ -10,6 +10,7 @@ import { dlopen, FFIType } from "bun:ffi";
 import * as fs from "node:fs";
 import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
+import { assert } from "./assert.ts";
 import { PREPARE_SLICE_BYTES } from "./limits.ts";
 
 /** An open file. `read` and `write` are positioned; a write may be short, and says how much it took. */
@@ -25,6 +26,7 @@ export interface DiskFile {
   syncInThread(done: (error: Error | null) => void): void;
   size(): number;
   truncate(size: number): void;
+  /** Never throws what the system says: what had to last was synced before, and the descriptor is given back anyway. */
   close(): void;
 }
 
@@ -42,6 +44,7 @@ export interface Disk {
   makeFolder(path: string): void;
   /** Names in a folder, sorted by bytes. */
   list(path: string): string[];
+  /** Throws where the system cannot say: a file that was not seen for an error must not be taken for missing. */
   exists(path: string): boolean;
   rename(from: string, to: string): void;
   remove(path: string): void;
@@ -96,7 +99,11 @@ class SystemFile implements DiskFile {
   }
 
   close(): void {
-    fs.closeSync(this.descriptor);
+    try {
+      fs.closeSync(this.descriptor);
+    } catch (error) {
+      assert((error as NodeJS.ErrnoException).code !== "EBADF"); // closed twice
+    }
   }
 }
 
@@ -127,7 +134,7 @@ export const systemDisk: Disk = {
   },
 
   exists(path) {
-    return fs.existsSync(path);
+    return fs.statSync(path, { throwIfNoEntry: false }) !== undefined;
   },
 
   rename(from, to) {

@@ -8,6 +8,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { EventStore } from "../server/store/event-store.ts";
 import type { StoredEvent } from "../server/store/stored-event.ts";
+import { offsetSeed } from "./support/format-checks.ts";
 import {
   block,
   bytesOf,
@@ -297,20 +298,6 @@ function unzigzag(value: number): number {
 /** Bits 46 to 61 of a partition key. */
 function hashOf(key: string): number {
   return Number((BigInt(`0x${key.replaceAll("-", "")}`) >> 46n) & 0xffffn);
-}
-
-/** The seed of a frame's head check, as the document gives it. */
-function offsetSeed(secret: Uint8Array, logOffset: number): number {
-  const view = new DataView(secret.buffer, secret.byteOffset, secret.byteLength);
-  const mask = (1n << 64n) - 1n;
-  let x = BigInt(logOffset) ^ view.getBigUint64(0, true);
-  x ^= x >> 33n;
-  x = (x * 0xff51afd7ed558ccdn) & mask;
-  x ^= x >> 33n;
-  x ^= view.getBigUint64(8, true);
-  x = (x * 0xc4ceb9fe1a85ec53n) & mask;
-  x ^= x >> 33n;
-  return Number(x & 0xffffffffn);
 }
 
 // ── the document ──────────────────────────────────────────────────────────────────────────────────

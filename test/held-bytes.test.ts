@@ -2,15 +2,18 @@
  * What all connections hold together: those that hold most are cut above the bound, and what they held is given
  * back, so that others are served as before.
  */
+import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { MiB } from "../server/limits.ts";
+import { KiB, MiB, UNSENT_BYTES_MAX, WAITING_BYTES_MAX } from "../server/limits.ts";
 import { type DoorInProcess, openDoor } from "./support/door.ts";
-import { RespClient } from "./support/resp-client.ts";
+import { encode, RespClient } from "./support/resp-client.ts";
 import { until } from "./support/server.ts";
 
 const HELD_BYTES_MAX = 24 * MiB;
 const EVENT_BYTES = 4 * MiB;
 const ROUNDS = 3;
+/** Far above what a server may hold of one client and a socket's buffers take. */
+const SENT_BYTES = 160 * MiB;
 
 let opened: DoorInProcess;
 
@@ -45,4 +48,28 @@ test("a reader that is cut for what it holds leaves nothing behind", async () =>
     expect(await witness.value("PING")).toBe("PONG");
   }
   witness.close();
+});
+
+test("a client that sends on and never reads is not read on: what it sends waits in its own memory", async () => {
+  const own = openDoor();
+  try {
+    const witness = await RespClient.connect3(own.port);
+    const socket = connect({ port: own.port, host: "127.0.0.1" });
+    socket.pause();
+    const request = encode(["ECHO", Buffer.alloc(64 * KiB, "x")]);
+    const requests = Buffer.concat(Array(32).fill(request));
+    for (let sent = 0; sent < SENT_BYTES; sent += requests.length) socket.write(requests);
+    await until(() => own.door.heldBytes > UNSENT_BYTES_MAX, "the server holds all it may");
+    const held = () => own.door.heldBytes;
+    for (let before = -1; before !== held(); ) {
+      before = held();
+      for (let i = 0; i < 20; i++) await witness.value("PING");
+    }
+    expect(held()).toBeLessThan(UNSENT_BYTES_MAX + WAITING_BYTES_MAX);
+    expect(socket.writableLength).toBeGreaterThan(SENT_BYTES / 4);
+    socket.destroy();
+    witness.close();
+  } finally {
+    await own.stop();
+  }
 });

@@ -15,7 +15,8 @@ import {
   readAll,
   readAllOrDamage,
 } from "./support/store-driver.ts";
-import { judgeDamage, openStore, SEGMENT_BYTES, same } from "./support/store-world.ts";
+import { same } from "./support/store-ledger.ts";
+import { judgeDamage, openStore, SEGMENT_BYTES } from "./support/store-world.ts";
 
 /** Only keeps a hang from lasting for ever. */
 const TIMEOUT_MS = 10 * 60_000;

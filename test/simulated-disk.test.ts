@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { Disk, DiskFile } from "../server/disk.ts";
 import { Random } from "./support/random.ts";
-import { CrashSignal, SECTOR_BYTES, SimulatedDisk } from "./support/simulated-disk.ts";
+import { CrashSignal, SimulatedDisk } from "./support/simulated-disk.ts";
+import { SECTOR_BYTES } from "./support/simulated-files.ts";
 
 /** Enough seeds that each of a sector's fates comes up many times. */
 const SEEDS = 200;
@@ -347,4 +348,36 @@ test("direct writes are durable when they return, alone, and take whole blocks",
   const found = fates(simulated.image().get("/d/f") ?? new Uint8Array());
   expect(found.slice(8, 16)).toEqual(Array(8).fill("new"));
   expect(found.slice(1, 8).concat(found.slice(16))).toEqual(Array(15).fill("old"));
+});
+
+test("a process ends before or after a call's whole effect, where that is asked for", () => {
+  for (const effect of ["none", "all"] as const) {
+    const simulated = new SimulatedDisk({ random: new Random(1) });
+    const disk = simulated.boot();
+    disk.makeFolder("/d");
+    const file = disk.open("/d/f", "create");
+    simulated.endAtCall(1, "kill", effect);
+    expect(() => file.write(new Uint8Array(SECTOR_BYTES).fill(7), 0)).toThrow(CrashSignal);
+    expect(simulated.image().get("/d/f")?.length).toBe(effect === "all" ? SECTOR_BYTES : 0);
+  }
+});
+
+test("a copy of a crashed disk goes on by itself", () => {
+  const simulated = new SimulatedDisk({ random: new Random(1) });
+  const disk = simulated.boot();
+  disk.makeFolder("/d");
+  write(disk.open("/d/f", "create"), 1);
+  disk.syncFolder("/d");
+  disk.syncFolder("/");
+  simulated.crash();
+  const copy = simulated.copyAfterCrash({ random: new Random(2) });
+  expect(copy.image()).toEqual(simulated.image());
+  write(copy.boot().open("/d/f", "write"), 2);
+  expect(copy.image().get("/d/f")?.[0]).toBe(2);
+  expect(simulated.image().get("/d/f")?.[0]).toBe(1);
+
+  function write(file: DiskFile, value: number): void {
+    file.write(new Uint8Array(SECTOR_BYTES).fill(value), 0);
+    file.sync();
+  }
 });

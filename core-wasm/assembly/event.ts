@@ -56,7 +56,7 @@ function varintRead(ptr: usize): u64 {
   return <u64>((value << 1) ^ (value >> 63));
 }
 
-@inline function unzigzag(value: u64): i64 {
+@inline export function unzigzag(value: u64): i64 {
   return <i64>(value >> 1) ^ -(<i64>value & 1);
 }
 

@@ -8,6 +8,7 @@ import {
   viewClear, viewEnd, viewEvent, viewEventId, viewHash, viewOwnKey, viewPosition, viewRecordedAt, viewSequence, viewStream,
   viewStreamSize, viewTimestamp, viewVersion,
 } from "./event";
+import { bodyIsWhole } from "./frame-body";
 import { hash, hashHigh, hashLow } from "./hash";
 import { digestClear, digestEvent, digestKey, digestTimes } from "./digest";
 import { runAt, runCount, runTo } from "./runs";
@@ -98,7 +99,7 @@ function takeFrame(frame: usize, length: usize): i32 {
   const kind: u32 = load<u8>(frame, FRAME_KIND);
   if (load<u32>(frame, FRAME_PREVIOUS_CRC) != replayCrc || framePosition(frame) != replayPosition) return REPLAY_MISFIT;
   if (kind == KIND_EVENTS) {
-    if (count == 0) return REPLAY_MISFIT;
+    if (count == 0 || !bodyIsWhole(frame, length)) return REPLAY_MISFIT;
     if (isComparing && comparedRuns < runCount && replayPosition == runTo(runAt(comparedRuns))) {
       comparedRuns++;
       return REPLAY_RUN_END;
@@ -121,7 +122,7 @@ function takeFrame(frame: usize, length: usize): i32 {
         return REPLAY_MISFIT;
       }
     }
-    if (viewEnd() != frame + length) return REPLAY_MISFIT;
+    assert(viewEnd() == frame + length);
     viewClear();
     replayPosition += count;
   } else if (kind != KIND_MARK && kind != KIND_END && !(kind & KIND_MAY_SKIP)) {

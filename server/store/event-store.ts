@@ -43,7 +43,7 @@ import {
 import { BlockLoader } from "./block-loader.ts";
 import { EventReader } from "./event-reader.ts";
 import { SliceQueue } from "./slice-queue.ts";
-import { openStoreFolder } from "./store-folder.ts";
+import { openStoreFolder, whileOpening } from "./store-folder.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
 
@@ -184,8 +184,8 @@ export class EventStore extends EventReader {
     });
     const { core, identity, recovered } = opened;
     let fence = (_error: Error): void => {};
-    const log = new LocalLog(
-      {
+    const log = whileOpening(options.folder, opened.unlock, () => {
+      const logOptions = {
         disk: options.disk,
         core,
         folder: opened.logFolder,
@@ -194,10 +194,14 @@ export class EventStore extends EventReader {
         syncBatches: options.durability === "fsync",
         syncPlace: options.syncPlace ?? "measured",
         isDiskShared: () => opened.index.isBusy,
-        failed: (error) => fence(error),
-      },
-      recovered,
-    );
+        failed: (error: Error) => fence(error),
+      };
+      const made = new LocalLog(logOptions, recovered);
+      const { end, crc, position, recordedAt } = recovered;
+      core.exports.resumeLog(end, crc, position, recordedAt);
+      made.enter({ start: end, end: made.roomEnd });
+      return made;
+    });
     super(core, new BlockLoader(core, log, options.log), uuidText(identity.epoch));
     fence = (error) => this.fence(error);
     this.options = options;
@@ -214,8 +218,6 @@ export class EventStore extends EventReader {
       slices: this.slices,
       partitions: identity.partitions,
     });
-    core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
-    this.log.enter({ start: recovered.end, end: this.log.roomEnd });
     this.visibleStreams = core.exports.streamCount();
     this.index = opened.index;
     this.startIndex(`${options.folder}/index`);

@@ -69,6 +69,8 @@ export function openStoreFolder(options: FolderOptions): OpenedFolder {
   const { disk, folder } = options;
   return whileLocked(options, true, (unlock) => {
     const bytes = readStoreFile(disk, folder) ?? makeStore(options);
+    // A process that was killed while it made the store may have left STORE's name unsynced: without it all is lost.
+    disk.syncFolder(folder);
     const opened = openIdentity(options, bytes);
     const { partitions } = opened.identity;
     if (options.partitions !== null && options.partitions !== partitions) {
@@ -100,13 +102,28 @@ function whileLocked<Result>(
   use: (unlock: () => void) => Result,
 ): Result {
   let unlock: (() => void) | null = null;
+  return whileOpening(
+    folder,
+    () => unlock?.(),
+    () => {
+      if (makes) disk.makeFolder(`${folder}/${LOG_NAME}`);
+      unlock = disk.lock(`${folder}/${LOCK_NAME}`);
+      if (unlock === null) throw new OpenError(`${folder} is in use by another server`);
+      return use(unlock);
+    },
+  );
+}
+
+/** Does a part of opening the store in `folder`: what goes wrong unlocks it, and what the system says is an OpenError. */
+export function whileOpening<Result>(
+  folder: string,
+  unlock: () => void,
+  open: () => Result,
+): Result {
   try {
-    if (makes) disk.makeFolder(`${folder}/${LOG_NAME}`);
-    unlock = disk.lock(`${folder}/${LOCK_NAME}`);
-    if (unlock === null) throw new OpenError(`${folder} is in use by another server`);
-    return use(unlock);
+    return open();
   } catch (error) {
-    unlock?.();
+    unlock();
     if (error instanceof OpenError || !isSystemError(error)) throw error;
     throw new OpenError(`${folder} cannot be opened: ${(error as Error).message}`);
   }

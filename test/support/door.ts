@@ -23,18 +23,21 @@ export interface DoorInProcess {
 interface DoorOptions {
   readonly heldBytesMax?: number;
   readonly partitions?: number;
+  /** An empty one when left out. */
+  readonly disk?: SimulatedDisk;
+  readonly segmentBytes?: number;
   readonly syncPlace?: SyncPlace;
 }
 
 export function openDoor(options: DoorOptions = {}): DoorInProcess {
   const lines: string[] = [];
   const log = (line: string): void => void lines.push(line);
-  const disk = new SimulatedDisk({ random: new Random(1) });
+  const disk = options.disk ?? new SimulatedDisk({ random: new Random(1) });
   const store = EventStore.open({
     disk: disk.boot(),
     folder: "/data",
     partitions: options.partitions ?? 1,
-    segmentBytes: MiB,
+    segmentBytes: options.segmentBytes ?? MiB,
     durability: "fsync",
     strict: false,
     clock: Date.now,

@@ -14,7 +14,8 @@ import type { Random } from "./random.ts";
 import { asMaps, FrameReader, plain } from "./resp-client.ts";
 import type { SimulatedDisk } from "./simulated-disk.ts";
 import { append, eventById, type NewEvent, readAll, streamVersion } from "./store-driver.ts";
-import { FOLDER, same } from "./store-world.ts";
+import { same } from "./store-ledger.ts";
+import { FOLDER } from "./store-world.ts";
 
 export const INDEX_FOLDER = `${FOLDER}/index`;
 const PARTITIONS = 4;

@@ -47,14 +47,16 @@ type Child = Bun.Subprocess<"ignore", "ignore", "pipe">;
 const running = new Set<Child>();
 
 // An orderly end, so that throw-away stores are removed; killed where that takes too long.
-afterAll(async () => {
+async function endAll(): Promise<void> {
   for (const child of running) child.kill("SIGTERM");
   try {
     await until(() => running.size === 0, "all servers have stopped", STOP_MS_MAX);
   } finally {
     for (const child of running) child.kill("SIGKILL");
   }
-});
+}
+
+if (process.env.VITEST !== undefined) afterAll(endAll); // a fuzzer outside of tests ends its servers itself
 
 /** Starts a server on free ports and waits until it is ready. */
 export async function startCairn(options: CairnOptions = {}): Promise<Cairn> {

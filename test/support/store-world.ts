@@ -1,28 +1,22 @@
 /**
- * A store on a simulated disk, and what is known of it: random appends, faults and ends of the process, after
- * each of which the store must hold exactly what the recovery rule says.
- *
- * The history lists the transactions that got numbers, in their order. After a restart the store must hold the
- * history's first n transactions, whole and as they were, and nothing else; n counts at least every transaction
- * that was acknowledged, or was shown by an earlier start. What was answered READONLY must not be there.
+ * A store on a simulated disk: random appends, faults and ends of the process, after each of which the store must
+ * hold exactly what its ledger says.
  */
 import { StoreError } from "../../server/errors.ts";
 import type { SyncPlace } from "../../server/log/local/local-log.ts";
-import type { Outcome } from "../../server/log/log.ts";
 import { EventStore } from "../../server/store/event-store.ts";
 import type { StoredEvent } from "../../server/store/stored-event.ts";
 import { Random } from "./random.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 import {
-  eventById,
   type NewEvent,
   nextTurn,
   type QueuedAppend,
   queue,
   readAll,
   readAllOrDamage,
-  streamVersion,
 } from "./store-driver.ts";
+import { StoreLedger, same } from "./store-ledger.ts";
 
 export const FOLDER = "/data";
 export const SEGMENT_BYTES = 64 * 1024;
@@ -42,26 +36,12 @@ const SETTLE_TURNS_MAX = 10_000;
 const CLOCK_START_MS = 1_700_000_000_000;
 const CLOCK_JUMP_MS = 5_000;
 
-/** A transaction that got numbers. */
-interface KnownTransaction {
-  readonly events: readonly ExpectedEvent[];
-  readonly request: readonly NewEvent[];
-  readonly partitionKey: string | undefined;
-  /** When it was queued and when its sync was heard of, on one count of such moments. */
-  readonly queuedAt: number;
-  durableAt: number | null;
-  transactionId: string | null;
-}
-
-/** What is known of an event when its append is answered. */
-type ExpectedEvent = Omit<StoredEvent, "transactionId">;
-
 export class StoreWorld {
   readonly random: Random;
   readonly disk: SimulatedDisk;
   /** What happened, for the message of a failure. */
   readonly trace: string[] = [];
-  history: KnownTransaction[] = [];
+  readonly ledger: StoreLedger;
   store!: EventStore;
 
   private readonly durability: "fsync" | "os";
@@ -69,19 +49,14 @@ export class StoreWorld {
   /** Mostly few, so that ends of the process come inside making, merging and removing index runs. */
   private readonly memtableEvents: number | undefined;
   private clockMs = CLOCK_START_MS;
-  private moments = 0;
   /** A fault was set in this run of the process. */
   private faulty = false;
-  /** The first transactions of the history that a restart must not lose. */
-  private guaranteed = 0;
-  /** The first transactions that are in the page cache at least, as long as the power stays on. */
-  private cached = 0;
-  private open: { known: KnownTransaction; queued: QueuedAppend }[] = [];
   private nextText = 0;
 
   constructor(seed: number) {
     this.random = new Random(seed);
     this.durability = this.random.chance(0.1) ? "os" : "fsync";
+    this.ledger = new StoreLedger(this.durability, (line) => this.trace.push(line));
     this.syncPlace = this.random.pick(["loop", "thread", "measured"]);
     this.memtableEvents = this.random.chance(0.7) ? this.random.between(3, 60) : undefined;
     const shortWrites = this.random.pick([0, 0, 0.3]);
@@ -130,7 +105,7 @@ export class StoreWorld {
       this.disk.endAtCall(this.random.between(1, CALLS_UNTIL_END_MAX), by);
       this.trace.push(`a ${by} was set for the start`);
       if (this.tryOpen()) break;
-      if (by === "crash") this.cached = 0;
+      if (by === "crash") this.ledger.crashed();
     }
     if (this.disk.ended) this.mustOpen();
     // An end that is still set comes right after the start, or is taken back.
@@ -181,7 +156,7 @@ export class StoreWorld {
   /** Lets all that is queued be written and synced, and takes every answer. */
   async settle(): Promise<void> {
     this.flush();
-    for (let turns = 0; this.open.length > 0 && !this.disk.ended; turns++) {
+    for (let turns = 0; this.ledger.openCount > 0 && !this.disk.ended; turns++) {
       if (turns > SETTLE_TURNS_MAX) throw new Error("an append was never answered");
       this.disk.releaseSyncs();
       this.flush();
@@ -220,73 +195,20 @@ export class StoreWorld {
     while (!isOver && !this.disk.ended) await nextTurn();
     if (failure !== null && !this.disk.ended) throw failure;
     this.trace.push("stopped");
-    if (!this.disk.ended && !this.faulty) this.guarantee();
+    if (!this.disk.ended && !this.faulty) this.ledger.guarantee();
     if (this.random.chance(0.5)) this.kill();
     else this.disk.crash();
   }
 
   /** Ends the process alone: with `durability` os too, what was acknowledged is there afterwards. */
   private kill(): void {
-    if (!this.faulty) {
-      this.cached = this.history.filter((known) => known.durableAt !== null).length;
-    }
+    if (!this.faulty) this.ledger.killed();
     this.disk.kill();
   }
 
-  /** Checks the open store against the history, and takes what it shows for the history from now on. */
+  /** Checks the open store against the ledger. */
   check(): void {
-    const found = readAll(this.store);
-    this.takeHistory(found);
-    for (const stream of new Set(found.map((event) => event.streamId))) {
-      const ofStream = found.filter((event) => event.streamId === stream);
-      same(streamVersion(this.store, stream), ofStream.length - 1, `version of ${stream}`);
-    }
-    if (found.length > 0) {
-      const event = this.random.pick(found);
-      same(eventById(this.store, event.eventId), event, `event ${event.eventId}`);
-    }
-  }
-
-  /**
-   * The transactions that a synced frame claims, so that damage to them must be found: those that were known
-   * to be durable when a transaction was queued that became durable too.
-   */
-  claimed(): KnownTransaction[] {
-    if (this.durability === "os") return [];
-    const last = this.history.filter((known) => known.durableAt !== null).at(-1)?.queuedAt ?? 0;
-    return this.history.filter((known) => (known.durableAt ?? last) < last);
-  }
-
-  private takeHistory(found: readonly StoredEvent[]): void {
-    let count = 0;
-    let position = 0;
-    for (const known of this.history) {
-      if (position === found.length) break;
-      for (const expected of known.events) {
-        const event = found[position++];
-        if (event === undefined)
-          throw new Error(`transaction ${count} is there in part: ${summary(known)}`);
-        sameEvent(event, expected, known);
-      }
-      count++;
-    }
-    if (position < found.length) throw new Error(`position ${position} comes from nowhere`);
-    const least = Math.max(this.guaranteed, this.cached);
-    if (count < least) {
-      const lost = this.history[count];
-      throw new Error(`lost transaction ${count} of ${least}: ${lost && summary(lost)}`);
-    }
-    checkNumbers(found);
-    this.history = this.history.slice(0, count);
-    this.guarantee();
-  }
-
-  /** Everything in the history is durable: an orderly stop or a start made it so. */
-  private guarantee(): void {
-    this.guaranteed = this.history.length;
-    this.cached = 0;
-    this.moments++;
-    for (const known of this.history) known.durableAt ??= this.moments;
+    this.ledger.check(this.store, (events) => this.random.pick(events));
   }
 
   private appendOne(events: readonly NewEvent[], partitionKey = this.randomKey()): void {
@@ -306,62 +228,7 @@ export class StoreWorld {
       this.flush();
       return;
     }
-    this.know(events, partitionKey, queued);
-  }
-
-  private know(
-    request: readonly NewEvent[],
-    partitionKey: string | undefined,
-    queued: QueuedAppend,
-  ): void {
-    const { result } = queued;
-    same(result.events[0]?.position, this.nextPosition(), "position of the append");
-    const known: KnownTransaction = {
-      request,
-      partitionKey,
-      queuedAt: ++this.moments,
-      durableAt: null,
-      transactionId: null,
-      events: result.events.map((numbers, index) => {
-        const { name, payload, metadata } = request[index] ?? fail("more events than asked for");
-        return {
-          eventId: numbers.eventId,
-          partitionKey: numbers.partitionKey,
-          partitionId: numbers.partitionId,
-          partitionSequence: numbers.partitionSequence,
-          streamVersion: numbers.streamVersion,
-          timestamp: numbers.timestamp,
-          streamId: numbers.streamId,
-          position: numbers.position,
-          recordedAt: numbers.recordedAt,
-          eventName: name,
-          payload: payload ?? new Uint8Array(0),
-          metadata: metadata ?? new Uint8Array(0),
-        };
-      }),
-    };
-    this.history.push(known);
-    const entry = { known, queued };
-    this.open.push(entry);
-    void queued.outcome.then((outcome) => this.takeOutcome(entry, outcome));
-    const positions = known.events.map((event) => event.position);
-    this.trace.push(`appended ${positions[0]} to ${positions.at(-1)}`);
-  }
-
-  private takeOutcome(
-    entry: { known: KnownTransaction; queued: QueuedAppend },
-    outcome: Outcome,
-  ): void {
-    if (!this.open.includes(entry)) return; // answered after the process had ended: nobody heard it
-    this.open = this.open.filter((other) => other !== entry);
-    const index = this.history.indexOf(entry.known);
-    this.trace.push(`${entry.known.events[0]?.position} is ${outcome}`);
-    if (outcome === "unwritten") {
-      this.history = this.history.filter((known) => known !== entry.known);
-    } else if (outcome === "durable") {
-      entry.known.durableAt = ++this.moments;
-      if (this.durability === "fsync") this.guaranteed = Math.max(this.guaranteed, index + 1);
-    }
+    this.ledger.take(events, partitionKey, queued);
   }
 
   private flush(): void {
@@ -413,16 +280,9 @@ export class StoreWorld {
 
   /** Gives some appends again with their event ids: one that is there must be answered as it was. */
   private retrySome(): void {
-    const there = this.history.filter((known) => known.request.every((event) => event.eventId));
+    const there = this.ledger.repeatable();
     if (there.length === 0 || this.random.chance(0.5)) return;
-    const known = this.random.pick(there);
-    const repeated = queue(this.store, known.request, known.partitionKey);
-    const { result } = repeated ?? fail("no room for a repeat, which takes none");
-    same(
-      result.events.map((event) => event.position),
-      known.events.map((event) => event.position),
-      "positions of a repeated append",
-    );
+    this.ledger.repeat(this.store, this.random.pick(there));
   }
 
   private randomTransaction(): NewEvent[] {
@@ -462,10 +322,6 @@ export class StoreWorld {
     return this.random.chance(0.1) ? `key ${this.random.below(2)}` : undefined;
   }
 
-  private nextPosition(): number {
-    return (this.history.at(-1)?.events.at(-1)?.position ?? -1) + 1;
-  }
-
   private now(): number {
     this.clockMs += this.random.chance(0.05)
       ? this.random.between(-CLOCK_JUMP_MS, CLOCK_JUMP_MS)
@@ -475,7 +331,7 @@ export class StoreWorld {
 
   /** The process ended: nobody hears what becomes of the open appends. */
   private forgetOpen(): void {
-    this.open = [];
+    this.ledger.forgetOpen();
     this.faulty = false;
   }
 
@@ -495,16 +351,19 @@ export function openStore(
     random?: Random;
     durability?: "fsync" | "os";
     syncPlace?: SyncPlace;
-    memtableEvents?: number | undefined;
     clock?: () => number;
     log?: (line: string) => void;
+    /** Null: as the store was made. */
+    partitions?: number | null;
+    /** Events after which the index writes a run; as many as memory holds when left out. */
+    memtableEvents?: number | undefined;
   } = {},
 ): EventStore {
   const random = options.random ?? new Random(1);
   return EventStore.open({
     disk: disk.boot(),
     folder: FOLDER,
-    partitions: PARTITIONS,
+    partitions: options.partitions === undefined ? PARTITIONS : options.partitions,
     segmentBytes: SEGMENT_BYTES,
     durability: options.durability ?? "fsync",
     strict: false,
@@ -552,29 +411,6 @@ export function judgeDamage(
   return verdict;
 }
 
-/** The checks that need no history: numbers without gaps, times that never fall, whole transactions. */
-function checkNumbers(events: readonly StoredEvent[]): void {
-  const versions = new Map<string, number>();
-  const sequences = new Map<number, number>();
-  let recordedAt = 0;
-  for (const [position, event] of events.entries()) {
-    same(event.position, position, "position");
-    same(event.streamVersion, versions.get(event.streamId) ?? 0, `version at ${position}`);
-    same(event.partitionSequence, sequences.get(event.partitionId) ?? 0, `sequence at ${position}`);
-    if (event.recordedAt < recordedAt) throw new Error(`recorded_at falls at ${position}`);
-    versions.set(event.streamId, event.streamVersion + 1);
-    sequences.set(event.partitionId, event.partitionSequence + 1);
-    recordedAt = event.recordedAt;
-  }
-}
-
-function sameEvent(event: StoredEvent, expected: ExpectedEvent, known: KnownTransaction): void {
-  const { transactionId, ...rest } = event;
-  known.transactionId ??= transactionId;
-  same(transactionId, known.transactionId, `transaction id at ${event.position}`);
-  same(rest, expected, `event at ${event.position}`);
-}
-
 function namesFileAndOffset(message: string, path: string): void {
   const name = path.slice(path.lastIndexOf("/") + 1);
   if (!message.includes(name) || !/offset \d+/.test(message)) {
@@ -582,26 +418,7 @@ function namesFileAndOffset(message: string, path: string): void {
   }
 }
 
-/** Throws where two values differ; thousands of times faster than `expect` with long lists of events. */
-export function same(actual: unknown, expected: unknown, what: string): void {
-  if (Bun.deepEquals(actual, expected)) return;
-  throw new Error(`${what}: ${inspect(actual)} instead of ${inspect(expected)}`);
-}
-
-function inspect(value: unknown): string {
-  return Bun.inspect(value).slice(0, 1_000);
-}
-
-function summary(known: KnownTransaction): string {
-  const first = known.events[0]?.position;
-  return `positions ${first} to ${known.events.at(-1)?.position}`;
-}
-
 function randomUuid(random: Random): string {
   const hex = Buffer.from(random.bytes(16)).toString("hex");
   return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
-}
-
-function fail(message: string): never {
-  throw new Error(message);
 }
