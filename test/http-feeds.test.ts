@@ -365,7 +365,7 @@ test("a client that does not read holds up no stop", async () => {
   socket.write("GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
   await new Promise((resolve) => socket.once("data", resolve));
   socket.pause();
-  expect(await other.stop()).toBe(0); // within the helper's time limit, which is shorter than a request's
+  expect(await other.stop()).toBe(0); // within stop's time limit, which is shorter than a request's
   socket.destroy();
 });
 
