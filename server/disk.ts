@@ -6,7 +6,7 @@
  * retries. Offsets and sizes are bytes below 2^53.
  */
 
-import { dlopen, FFIType } from "bun:ffi";
+import { dlopen, FFIType, ptr } from "bun:ffi";
 import * as fs from "node:fs";
 import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,11 @@ export interface DiskFile {
   read(target: Uint8Array, offset: number): number;
   /** Writes up to `source.length` bytes at `offset`; returns how many were taken. */
   write(source: Uint8Array, offset: number): number;
+  /**
+   * As `write`, in a thread; `done` gets what was taken, or the error, in a later turn. The source may be used again then.
+   * Left out where a test's disk has no such writes.
+   */
+  writeInThread?(source: Uint8Array, offset: number, done: (taken: number | Error) => void): void;
   /** fdatasync on the calling thread. */
   sync(): void;
   /** fdatasync in a thread; `done` gets null or the error, in a later turn of the event loop. */
@@ -61,6 +66,13 @@ export interface Disk {
 /** What direct writes are multiples of: a page, which every block device's sector size divides. */
 export const DIRECT_BLOCK_BYTES = 4_096;
 
+/** Memory for direct writes, which its address must allow: `size` bytes that begin with a block. */
+export function directMemory(size: number): Uint8Array<ArrayBuffer> {
+  const memory = new Uint8Array(size + DIRECT_BLOCK_BYTES);
+  const start = -ptr(memory) & (DIRECT_BLOCK_BYTES - 1);
+  return memory.subarray(start, start + size);
+}
+
 const LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4; // LOCK_EX | LOCK_NB, flock(2)
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
@@ -80,6 +92,12 @@ class SystemFile implements DiskFile {
 
   write(source: Uint8Array, offset: number): number {
     return fs.writeSync(this.descriptor, source, 0, source.length, offset);
+  }
+
+  writeInThread(source: Uint8Array, offset: number, done: (taken: number | Error) => void): void {
+    fs.write(this.descriptor, source, 0, source.length, offset, (error, taken) =>
+      done(error ?? taken),
+    );
   }
 
   sync(): void {

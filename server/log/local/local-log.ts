@@ -8,7 +8,15 @@
  */
 import { assert } from "../../assert.ts";
 import type { Core } from "../../core/core.ts";
-import { DIRECT_BLOCK_BYTES, type Disk, type DiskFile, writeFully, zeroFill } from "../../disk.ts";
+import {
+  DIRECT_BLOCK_BYTES,
+  type Disk,
+  type DiskFile,
+  directMemory,
+  writeFully,
+  zeroFill,
+} from "../../disk.ts";
+import { MiB } from "../../limits.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../metrics/histogram.ts";
 import { type Log, NoRoom, type Room } from "../log.ts";
 import { writeEndFile } from "./end-file.ts";
@@ -25,6 +33,8 @@ import { SegmentReader } from "./segment-reader.ts";
 /** Average sync time above which syncs move to a thread, and below which they come back, milliseconds. */
 const THREAD_ABOVE_MS = 1;
 const LOOP_BELOW_MS = 0.7;
+/** What a thread writes from is given back after a batch that needed more than this. */
+const THREAD_MEMORY_BYTES_KEPT = 4 * MiB;
 /** Weight of a new measurement in the moving average. */
 const AVERAGE_WEIGHT = 1 / 16;
 
@@ -59,6 +69,8 @@ export class LocalLog implements Log {
   /** The same file for direct writes; null where there are none. */
   private direct: DiskFile | null;
   private inThread = false;
+  /** What a thread writes from. */
+  private threadMemory = new Uint8Array(0);
   /** The next segment's file, while it gets its header and its name. */
   private extending: DiskFile | null = null;
   private isClosed = false;
@@ -91,23 +103,23 @@ export class LocalLog implements Log {
 
   append(done: (error: Error | null) => void): void {
     const startedAt = performance.now();
-    const inThread = this.options.syncBatches && this.useThread();
-    try {
-      if (!inThread) this.appendNow();
-      else this.write();
-    } catch (error) {
-      done(error as Error);
-      return;
-    }
-    if (!inThread) {
-      this.written(startedAt);
-      done(null);
-      return;
-    }
-    this.writer.syncInThread((error) => {
+    const written = (error: Error | null): void => {
       if (error === null) this.written(startedAt);
       done(error);
-    });
+    };
+    if (!this.options.syncBatches || !this.useThread()) {
+      written(attempt(() => this.appendNow()) ?? null);
+    } else if (this.direct?.writeInThread !== undefined) {
+      this.writeDirectInThread(this.direct, written);
+    } else {
+      this.writeAndSyncInThread(written);
+    }
+  }
+
+  private writeAndSyncInThread(written: (error: Error | null) => void): void {
+    const failure = attempt(() => this.write());
+    if (failure instanceof Error) written(failure);
+    else this.writer.syncInThread(written);
   }
 
   appendNow(): void {
@@ -144,23 +156,55 @@ export class LocalLog implements Log {
 
   /** Writes the blocks that the batch in flight lies in, durably; false where direct writes are not to be had. */
   private writeDirect(): boolean {
-    if (this.direct === null) return false;
+    const { direct } = this;
+    if (direct === null) return false;
+    const { source, offset } = this.flightBlocks();
+    const failure = directFailure(
+      attempt(() => direct.write(source, offset)),
+      source.length,
+    );
+    if (failure === null) return true;
+    this.dropDirect(failure);
+    return false;
+  }
+
+  /** The same in a thread, from a copy: core memory may grow, and move, meanwhile. */
+  private writeDirectInThread(direct: DiskFile, written: (error: Error | null) => void): void {
+    const { source, offset } = this.flightBlocks();
+    if (this.threadMemory.length < source.length) this.threadMemory = directMemory(source.length);
+    const copy = this.threadMemory.subarray(0, source.length);
+    copy.set(source);
+    direct.writeInThread?.(copy, offset, (taken) => {
+      const failure = directFailure(taken, copy.length);
+      if (copy.length > THREAD_MEMORY_BYTES_KEPT) this.threadMemory = new Uint8Array(0);
+      if (failure === null) {
+        written(null);
+        return;
+      }
+      const refusal = attempt(() => this.dropDirect(failure));
+      if (refusal instanceof Error) written(refusal);
+      else this.writeAndSyncInThread(written);
+    });
+  }
+
+  /** The blocks of the segment's file in which the batch in flight lies. */
+  private flightBlocks(): { readonly source: Uint8Array; readonly offset: number } {
     const { core } = this.options;
     const head = core.exports.getFlightHead();
     const address = (core.exports.getFlightPtr() >>> 0) - head;
     const size = head + core.exports.getFlightLength();
     const blocks = Math.ceil(size / DIRECT_BLOCK_BYTES) * DIRECT_BLOCK_BYTES;
-    const source = core.memory.subarray(address, address + blocks);
-    try {
-      const count = this.direct.write(source, this.flightStart() - head);
-      if (count !== blocks) throw new Error(`the system took ${count} of ${blocks} bytes`);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error;
-      this.direct.close();
-      this.direct = null;
-      return false;
-    }
+    return {
+      source: core.memory.subarray(address, address + blocks),
+      offset: this.flightStart() - head,
+    };
+  }
+
+  /** Does without direct writes where they are not to be had; throws any other failure of one. */
+  private dropDirect(failure: Error): void {
+    if ((failure as NodeJS.ErrnoException).code !== "EINVAL") throw failure;
+    this.direct?.close();
+    this.direct = null;
   }
 
   /** Where the batch in flight begins in the segment's file. */
@@ -311,6 +355,12 @@ export class LocalLog implements Log {
   private lastSegment(): SegmentFile {
     return this.reader.segments[this.reader.segments.length - 1] as SegmentFile;
   }
+}
+
+/** Why a direct write did not do all of its work, or null. */
+function directFailure(taken: number | Error, size: number): Error | null {
+  if (taken instanceof Error) return taken;
+  return taken === size ? null : new Error(`the system took ${taken} of ${size} bytes`);
 }
 
 /** What `work` gives, or the error that it throws. */
