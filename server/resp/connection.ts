@@ -475,6 +475,11 @@ export class Connection implements SessionLink, Staging {
     this.socket.timeout(FAREWELL_SECONDS);
   }
 
+  /** The socket's time is over. Bun sets one of 120 s by itself, which a client that goes on must survive. */
+  timedOut(): void {
+    if (this.isEnding) this.kill();
+  }
+
   /** All that was asked is answered, and the socket has it. */
   get isDone(): boolean {
     return this.isEnding && this.unsent.bytes === 0;

@@ -100,7 +100,8 @@ export class RespDoor {
           else door.guard(() => socket.data.peerEnded());
         },
         timeout(socket) {
-          socket.terminate();
+          if (socket.data === undefined) socket.terminate();
+          else socket.data.timedOut();
         },
         close(socket) {
           door.guard(() => door.closed(socket.data));
