@@ -2,8 +2,8 @@
 // what is missing; a frame's checksum is verified the first time it is met in a loaded block. Frames that reach
 // over a block's end are loaded alone into a scratch area.
 //
-//   block     64 KiB of the log, found by its number in a clock (clock.ts)
-//   verified  1 KiB for each slot of the clock: a bit for each multiple of 8 at which a checked frame begins
+//   block     16 KiB of the log, found by its number in a clock (clock.ts)
+//   verified  256 bytes for each slot of the clock: a bit for each multiple of 8 at which a checked frame begins
 import { allocate, areaSize, release } from "./memory";
 import {
   CLOCK_SIZE, SLOT_AREA, SLOT_LOADED, SLOT_NUMBER, SLOT_USED, clockCount, clockFind, clockInit, clockTake, slotIndex,
@@ -13,8 +13,8 @@ import { batchFrame, durableOffset, flightFrames, flightLength } from "./batch";
 import { viewClear } from "./event";
 import { CORRUPT, DONE, NEED_BLOCK, NO_MEMORY } from "./status";
 
-export const BLOCK_SIZE: usize = 65536;
-const BLOCK_SHIFT: u64 = 16;
+export const BLOCK_SIZE: usize = 16384;
+const BLOCK_SHIFT: u64 = 14;
 const VERIFIED_SIZE: usize = BLOCK_SIZE / 8 / 8;
 
 const clock: usize = memory.data(32, 8);
