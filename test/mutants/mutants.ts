@@ -86,6 +86,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [DURABILITY],
   },
   {
+    name: "push before the sync",
+    file: EVENT_STORE,
+    find: "    this.lastCommitAt = performance.now();\n    this.log.append(",
+    replace:
+      "    this.lastCommitAt = performance.now();\n    this.subscriptions.collect();\n    this.subscriptions.deliver();\n    this.log.append(",
+    tests: ["test/subscriptions.test.ts"],
+  },
+  {
     name: "tell a refusal that depends on an unsynced event at once",
     file: EVENT_STORE,
     find: "    this.answerBatch = this.pendingBatch();\n    this.wasRepeated",
@@ -139,8 +147,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "no sync of the folder when a segment gets its name",
     file: LOCAL_LOG,
-    find: "    disk.rename(this.next.path(), path);\n    disk.syncFolder(folder);",
-    replace: "    disk.rename(this.next.path(), path);",
+    find: "      else named(attempt(() => disk.syncFolder(folder)) ?? null);",
+    replace: "      else named(null);",
     tests: [CRASH_POINTS],
   },
   {
@@ -167,15 +175,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "no sync of a segment's header",
     file: LOCAL_LOG,
-    find: "      prepared.file.sync();",
-    replace: "",
+    find: "    else synced(attempt(() => prepared.file.sync()) ?? null);",
+    replace: "    else synced(null);",
     tests: [CRASH_POINTS],
   },
   {
     name: "no last sync of the old segment before a roll",
     file: EVENT_STORE,
-    find: "    try {\n      this.syncWritten();\n      const room",
-    replace: "    try {\n      const room",
+    find: "    try {\n      this.syncWritten();\n      this.log.extend(",
+    replace: "    try {\n      this.log.extend(",
     tests: [RECOVERY_RULE],
   },
   {
