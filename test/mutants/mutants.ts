@@ -19,7 +19,6 @@ export interface Mutant {
 }
 
 const LOCAL_LOG = "server/log/local/local-log.ts";
-const NEXT_SEGMENT = "server/log/local/next-segment.ts";
 const RECOVERY = "server/log/local/recovery.ts";
 const STORE_FOLDER = "server/store/store-folder.ts";
 const EVENT_STORE = "server/store/event-store.ts";
@@ -157,6 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    disk.syncFolder(folder);\n    const opened",
     replace: "    const opened",
     tests: [FAULT_POINTS],
+    only: "a store whose making",
   },
   {
     name: "no sync of the folder when a store is made",
@@ -227,7 +227,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: RECOVERY,
     find: "    if (!endsInOrder || hasTail) zeroFill(file, end - base, bytes);\n    else zeroFill",
     replace: "    zeroFill",
-    tests: [RECOVERY_RULE],
+    tests: ["test/recovery-chain.test.ts"],
   },
   {
     name: "do not notice the missing end of a log that was stopped in order",
@@ -258,12 +258,5 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'const pauses = isFull || this.blocked === "output";',
     replace: "const pauses = false;",
     tests: ["test/held-bytes.test.ts"],
-  },
-  {
-    name: "a room for frames that the disk does not have",
-    file: NEXT_SEGMENT,
-    find: "    while (this.preparedBytes < least) this.addSlice();",
-    replace: "    if (this.preparedBytes === 0) this.addSlice();",
-    tests: [CRASH_POINTS],
   },
 ];
