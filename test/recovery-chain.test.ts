@@ -1,6 +1,6 @@
 /**
- * Two things that recovery keeps apart: what the page cache shows and what is on the disk, and a frame that is whole
- * and one that follows.
+ * What recovery keeps apart: what the page cache shows and what is on the disk, a frame that is whole and one that
+ * follows, what was cut and what is there.
  */
 import { expect, test } from "vitest";
 import { OpenError } from "../server/errors.ts";
@@ -55,4 +55,36 @@ test("a whole frame that follows another one than the one before it is damage", 
   const disk = SimulatedDisk.fromImage(image, { random: new Random(1) });
   expect(() => openStore(disk)).toThrow(OpenError);
   expect(() => openStore(disk)).toThrow(/\.seg at offset \d+: this record does not follow/);
+});
+
+test("a cut tail is kept beside its segment, and zeros lie where it was: no later start finds it again", async () => {
+  const disk = new SimulatedDisk({ random: new Random(1) });
+  await append(openStore(disk), [event("whole")]);
+  disk.kill();
+  const torn = new Map(disk.image());
+  const segment = (torn.get(SEGMENT) ?? new Uint8Array(0)).slice();
+  const end = Math.ceil((segment.findLastIndex((byte) => byte !== 0) + 1) / 8) * 8;
+  const tail = Buffer.from("half of a transaction");
+  segment.set(tail, end);
+  torn.set(SEGMENT, segment);
+
+  const found = SimulatedDisk.fromImage(torn, { random: new Random(1) });
+  const lines: string[] = [];
+  openStore(found, { log: (line) => lines.push(line) });
+  expect(lines.filter((line) => line.includes("cut an incomplete last transaction"))).toHaveLength(
+    1,
+  );
+  expect(Buffer.from(found.image().get(`${SEGMENT}.cut-${end}`) ?? [])).toEqual(tail);
+  found.crash();
+  expect(
+    found
+      .image()
+      .get(SEGMENT)
+      ?.subarray(end)
+      .some((byte) => byte !== 0),
+  ).toBe(false);
+  openStore(found, { log: (line) => lines.push(line) });
+  expect(lines.filter((line) => line.includes("cut an incomplete last transaction"))).toHaveLength(
+    1,
+  );
 });

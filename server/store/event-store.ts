@@ -401,7 +401,12 @@ export class EventStore extends EventReader {
   /** Goes on in a new segment, or notes why there is none. */
   private takeRoom(result: Room | Error): void {
     if (!(result instanceof Error)) {
-      this.log.enter(result);
+      try {
+        this.log.enter(result);
+      } catch (error) {
+        this.fence(error as Error); // the segment has its name, but not its beginning in memory
+        return;
+      }
       if (this.noRoomReason !== null) this.options.log("the disk has room again: appends go on");
       this.noRoomReason = null;
     } else if (result instanceof NoRoom) {

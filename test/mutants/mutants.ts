@@ -19,7 +19,6 @@ export interface Mutant {
 }
 
 const LOCAL_LOG = "server/log/local/local-log.ts";
-const NEXT_SEGMENT = "server/log/local/next-segment.ts";
 const RECOVERY = "server/log/local/recovery.ts";
 const STORE_FOLDER = "server/store/store-folder.ts";
 const EVENT_STORE = "server/store/event-store.ts";
@@ -86,6 +85,14 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [DURABILITY],
   },
   {
+    name: "push before the sync",
+    file: EVENT_STORE,
+    find: "    this.lastCommitAt = performance.now();\n    this.log.append(",
+    replace:
+      "    this.lastCommitAt = performance.now();\n    this.subscriptions.collect();\n    this.subscriptions.deliver();\n    this.log.append(",
+    tests: ["test/subscriptions.test.ts"],
+  },
+  {
     name: "tell a refusal that depends on an unsynced event at once",
     file: EVENT_STORE,
     find: "    this.answerBatch = this.pendingBatch();\n    this.wasRepeated",
@@ -139,8 +146,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "no sync of the folder when a segment gets its name",
     file: LOCAL_LOG,
-    find: "    disk.rename(this.next.path(), path);\n    disk.syncFolder(folder);",
-    replace: "    disk.rename(this.next.path(), path);",
+    find: "      else named(attempt(() => disk.syncFolder(folder)) ?? null);",
+    replace: "      else named(null);",
     tests: [CRASH_POINTS],
   },
   {
@@ -149,6 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    disk.syncFolder(folder);\n    const opened",
     replace: "    const opened",
     tests: [FAULT_POINTS],
+    only: "a store whose making",
   },
   {
     name: "no sync of the folder when a store is made",
@@ -167,15 +175,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "no sync of a segment's header",
     file: LOCAL_LOG,
-    find: "      prepared.file.sync();",
-    replace: "",
+    find: "    else synced(attempt(() => prepared.file.sync()) ?? null);",
+    replace: "    else synced(null);",
     tests: [CRASH_POINTS],
   },
   {
     name: "no last sync of the old segment before a roll",
     file: EVENT_STORE,
-    find: "    try {\n      this.syncWritten();\n      const room",
-    replace: "    try {\n      const room",
+    find: "    try {\n      this.syncWritten();\n      this.log.extend(",
+    replace: "    try {\n      this.log.extend(",
     tests: [RECOVERY_RULE],
   },
   {
@@ -219,7 +227,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: RECOVERY,
     find: "    if (!endsInOrder || hasTail) zeroFill(file, end - base, bytes);\n    else zeroFill",
     replace: "    zeroFill",
-    tests: [RECOVERY_RULE],
+    tests: ["test/recovery-chain.test.ts"],
   },
   {
     name: "do not notice the missing end of a log that was stopped in order",
@@ -250,12 +258,5 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'const pauses = isFull || this.blocked === "output";',
     replace: "const pauses = false;",
     tests: ["test/held-bytes.test.ts"],
-  },
-  {
-    name: "a room for frames that the disk does not have",
-    file: NEXT_SEGMENT,
-    find: "    while (this.preparedBytes < least) this.addSlice();",
-    replace: "    if (this.preparedBytes === 0) this.addSlice();",
-    tests: [CRASH_POINTS],
   },
 ];

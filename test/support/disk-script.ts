@@ -276,7 +276,12 @@ export class ScriptRun {
     this.readsMayFail = false;
     this.clockMs += CLOCK_STEP_MS;
     const store = this.store ?? fail("no store is open");
-    const reason = store.readOnlyReason();
+    // A segment may be opened in a thread: what it comes to is told in a later turn.
+    let reason = store.readOnlyReason();
+    for (let turns = 0; reason !== null && turns < ATTEMPTS_MAX; turns++) {
+      await nextTurn();
+      reason = store.readOnlyReason();
+    }
     this.trace.push(`healed, read-only: ${reason}`);
     if (reason === null) {
       this.mayFail = false;
