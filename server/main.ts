@@ -2,7 +2,7 @@
  * The executable: finds the command, runs it, and turns what went wrong into a line and an exit code.
  *
  * 0: done. 1: the store or an address cannot be opened, or a check failed. 2: a wrong command line or
- * configuration. 130: ended by a second signal. A bug is none of these: it crashes with its stack.
+ * configuration. 70: `serve` met a bug (server.ts). 130: ended by a second signal. A bug elsewhere crashes with its stack.
  * The server's own parts are loaded by the commands that need them, so that `ping` and `help` start at once.
  */
 import { version } from "../package.json" with { type: "json" };
@@ -81,13 +81,17 @@ async function runServe(args: readonly string[]): Promise<number> {
   const settings = await readSettings(args, process.env, (path) => Bun.file(path).text());
   const stopAsked = signalled();
   const { makeTemporaryFolder, removeFolder } = await import("./disk.ts");
-  const { startServer } = await import("./server.ts");
+  const { crash, startServer } = await import("./server.ts");
   let { dataFolder } = settings;
   if (settings.ephemeral) {
     dataFolder = makeTemporaryFolder("cairn-");
     process.on("exit", () => removeFolder(dataFolder)); // however it ends, a kill -9 excepted
   }
   const log = openStderrLog(settings);
+  // What is thrown where no door catches it: in a slice of long work, a timer, a worker's message.
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.on(event, (error: unknown) => crash(log.tell, error));
+  }
   let server: RunningServer;
   try {
     server = await startServer({ ...settings, dataFolder }, log);

@@ -97,8 +97,8 @@ function readiness(store: EventStore): { ready: boolean; reason?: string } {
   return reason === null ? { ready: true } : { ready: false, reason };
 }
 
-/** A bug may have left the state half done: what is on the disk is right, and the next start reads it. */
-function crash(log: Tell, error: unknown): never {
+/** Ends the process. A bug may have left the state half done: what is on the disk is right, and the next start reads it. */
+export function crash(log: Tell, error: unknown): never {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   log(`a bug of Cairn's, please report it: ${text}`, "error");
   process.exit(EXIT_BUG);

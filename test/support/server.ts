@@ -28,6 +28,8 @@ export interface CairnOptions {
   readonly data?: string;
   /** Words before the executable: a shell that lowers its limits first, for example. */
   readonly wrapper?: readonly string[];
+  /** Words that start the server, in place of the executable. */
+  readonly command?: readonly string[];
 }
 
 export interface Cairn {
@@ -36,6 +38,8 @@ export interface Cairn {
   readonly httpPort: number;
   /** What it has written to standard error so far. */
   stderr(): string;
+  /** Resolves with the exit code when it has ended by itself. */
+  exited(): Promise<number>;
   /** SIGTERM; resolves with the exit code when it has ended. */
   stop(): Promise<number>;
   /** SIGKILL; resolves when it has ended. A server that has ended already stays as it is. */
@@ -62,7 +66,13 @@ if (process.env.VITEST !== undefined) afterAll(endAll); // a fuzzer outside of t
 export async function startCairn(options: CairnOptions = {}): Promise<Cairn> {
   const store = options.data === undefined ? ["--ephemeral"] : ["--data", options.data];
   const doors = ["--resp", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-  const words = [...executable(), "serve", ...store, ...doors, ...(options.args ?? [])];
+  const words = [
+    ...(options.command ?? executable()),
+    "serve",
+    ...store,
+    ...doors,
+    ...(options.args ?? []),
+  ];
   const child: Child = Bun.spawn([...(options.wrapper ?? []), ...words], {
     env: environment(options.env ?? {}),
     stdin: "ignore",
@@ -103,6 +113,11 @@ export async function startCairn(options: CairnOptions = {}): Promise<Cairn> {
     respPort: Number(ready[1]),
     httpPort: Number(ready[2]),
     stderr: () => stderr,
+    async exited() {
+      await until(() => hasEnded, "the server has ended by itself");
+      await reading;
+      return child.exited;
+    },
     async stop() {
       child.kill("SIGTERM");
       try {
