@@ -10,7 +10,7 @@ import { countCalls, crashAtPoint } from "./support/crash-points.ts";
 import { VARIANTS } from "./support/disk-script.ts";
 
 const RECOVERY_POINTS_PER_CRASH = 1;
-const STEP = Number(process.env.STEP ?? 2);
+const STEP = Number(process.env.STEP ?? 4);
 /** Only keeps a hang from lasting for ever. */
 const TIMEOUT_MS = 10 * 60_000;
 

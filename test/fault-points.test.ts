@@ -11,7 +11,7 @@ import { countCalls } from "./support/crash-points.ts";
 import { VARIANTS } from "./support/disk-script.ts";
 import { FAULT_CODES, failAtPoint } from "./support/fault-points.ts";
 
-const STEP = Number(process.env.STEP ?? 3);
+const STEP = Number(process.env.STEP ?? 5);
 /** Calls until a new store takes its first append. */
 const CALLS_OF_MAKING = 50;
 /** Only keeps a hang from lasting for ever. */
@@ -24,7 +24,7 @@ for (const [index, variant] of VARIANTS.entries()) {
       async () => {
         const calls = await countCalls(variant);
         expect(calls).toBeGreaterThan(100);
-        for (let call = 1 + ((index + (forGood ? 1 : 0)) % STEP); call <= calls; call += STEP) {
+        for (let call = 1 + ((index + (forGood ? 2 : 0)) % STEP); call <= calls; call += STEP) {
           const code = FAULT_CODES[(call + index) % FAULT_CODES.length] ?? "EIO";
           const end = call % 2 === 0 ? "kill" : "crash";
           await failAtPoint({ variant, call, code, forGood, end });

@@ -7,7 +7,7 @@
 import { expect, test } from "vitest";
 import { runRecoverySeed } from "./support/recovery-seed.ts";
 
-const SEED_COUNT = Number(process.env.SEEDS ?? 500);
+const SEED_COUNT = Number(process.env.SEEDS ?? 300);
 const ONE_SEED = process.env.SEED;
 /** For the whole run; it only keeps a hang from lasting for ever. */
 const TIMEOUT_MS = 30 * 60_000;

@@ -127,6 +127,7 @@ export class ScriptRun {
    */
   async run(faultyEnd: "kill" | "crash" = "kill"): Promise<void> {
     for (const session of SCRIPT) {
+      await nextTurn();
       if (!this.open()) return;
       for (const step of session.steps) {
         await this.take(step);
@@ -150,6 +151,7 @@ export class ScriptRun {
     this.ledger.forgetOpen();
     this.mayFail = false;
     this.readsMayFail = false;
+    await nextTurn(); // the memory of the store before may be collected
     const store = this.openOn(disk);
     this.ledger.check(store, (events) => this.random.pick(events));
     for (const known of this.ledger.repeatable()) this.ledger.repeat(store, known);
