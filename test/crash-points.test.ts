@@ -3,7 +3,7 @@
  * from that crash: nothing acknowledged is lost, a transaction is whole or absent, ids are known, appends go on.
  *
  * Here every `STEP`th call is taken, and each recovery is cut at one call. `make fuzz TARGET=crash-points` takes every
- * call, cuts inside each too, and each recovery at every call of it.
+ * call, cuts inside each too, and the recoveries at many calls or all.
  */
 import { expect, test } from "vitest";
 import { countCalls, crashAtPoint } from "./support/crash-points.ts";
