@@ -54,9 +54,15 @@ export async function startServer(
     log,
   });
   const server = new ServerInfo({ version, settings: settingTexts(settings, store.partitions) });
-  const resp = new RespDoor({ store, server, log, crash: (error) => crash(log, error) });
-  const observer = new RequestObserver(stderrLog);
   let opened: HttpDoor | null = null;
+  const resp = new RespDoor({
+    store,
+    server,
+    log,
+    crash: (error) => crash(log, error),
+    otherConnections: () => opened?.pendingRequests() ?? 0,
+  });
+  const observer = new RequestObserver(stderrLog);
   const metrics = serverFigures({
     store,
     server,
@@ -74,6 +80,7 @@ export async function startServer(
       log,
       observer,
       metrics,
+      requestsMax: () => server.connectionsMax - resp.connectionCount,
       ...storeRoutes({ store, version, crash: (error) => crash(log, error) }),
     });
     opened = http;

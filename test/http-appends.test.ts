@@ -184,6 +184,17 @@ describe("conditions", () => {
     expectProblem(late, 412, "WRONGVER", /is 3 but expected 1/);
   });
 
+  test("on a later event leave the ETag what the stream has", async () => {
+    const stream = newStream();
+    await http.append(stream, { event_name: "E" });
+    const second = await http.append(stream, [
+      { event_name: "E", expected_version: 0 },
+      { event_name: "E", expected_version: 0 },
+    ]);
+    expectProblem(second, 412, "WRONGVER", /is 1 but expected 0/);
+    expect(second.headers.get("ETag")).toBe('"0"');
+  });
+
   test.each([
     ["a list", { "If-Match": '"1", "2"' }, /^If-Match '"1", "2"': expected one version/],
     ["no tag", { "If-Match": "1" }, /^If-Match '1': expected one version in double quotes/],

@@ -210,3 +210,17 @@ test("after stop the door takes no connections", async () => {
   door = null;
   await expect(fetch(`http://${address}/healthz`)).rejects.toThrow();
 });
+
+test("a request above the limit of connections is told so, and its connection closes", async () => {
+  let requestsMax = 0;
+  door = serveHttp(LOOPBACK, {
+    ready: () => readiness,
+    log: () => undefined,
+    requestsMax: () => requestsMax,
+  });
+  const text = await exchange(door.address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  expect(text).toMatch(/^HTTP\/1\.1 503 /);
+  expect(text).toContain("the number of connections is limited to 0, but 1 was asked");
+  requestsMax = 1;
+  expect((await fetch(`http://${door.address}/healthz`)).status).toBe(200);
+});

@@ -9,7 +9,11 @@ import { AssertionError } from "../assert.ts";
 import { type Address, formatAddress, isLoopback } from "../config.ts";
 import { CoreTrap, MemoryRefused } from "../core/core.ts";
 import { OpenError, StoreError } from "../errors.ts";
-import { HTTP_HEADER_TIMEOUT_SECONDS, HTTP_REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
+import {
+  CONNECTIONS_MAX,
+  HTTP_HEADER_TIMEOUT_SECONDS,
+  HTTP_REQUEST_TIMEOUT_SECONDS,
+} from "../limits.ts";
 import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Tell } from "../stderr-log.ts";
 import { requestCheck } from "./check-request.ts";
@@ -39,6 +43,8 @@ export interface HttpParts {
   readonly operations?: readonly Operation[];
   /** Ends the process after a bug: the store's state may be half done. */
   readonly crash?: (error: unknown) => never;
+  /** Requests that may be under way at a time, feeds included. Above: 503. */
+  readonly requestsMax?: () => number;
   /** Ends the answers that have no end of their own, when the door stops. */
   readonly endFeeds?: () => void;
 }
@@ -65,7 +71,8 @@ const BODY_BYTES_CUT = Number.MAX_SAFE_INTEGER;
 /** Opens the HTTP door. Throws OpenError when the address cannot be had. */
 export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
   const work: WorkCount = { count: 0 };
-  const server = listen(settings.http, createApp(settings, parts), work);
+  const requestsMax = parts.requestsMax ?? (() => CONNECTIONS_MAX);
+  const server = listen(settings.http, createApp(settings, parts), work, requestsMax);
   const port = server.port ?? settings.http.port;
   return {
     address: formatAddress({ host: settings.http.host, port }),
@@ -75,7 +82,12 @@ export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
   };
 }
 
-function listen(address: Address, app: DoorApp, work: WorkCount): Bun.Server<undefined> {
+function listen(
+  address: Address,
+  app: DoorApp,
+  work: WorkCount,
+  requestsMax: () => number,
+): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname: address.host,
@@ -85,6 +97,7 @@ function listen(address: Address, app: DoorApp, work: WorkCount): Bun.Server<und
       development: false,
       reusePort: false, // without it, and without development, Bun would share the port with another server
       fetch(request, server) {
+        if (server.pendingRequests > requestsMax()) return refuseConnection(requestsMax());
         // The header came in time; what the whole takes has its own limit. Neither is lengthened by a trickle.
         server.timeout(request, HTTP_REQUEST_TIMEOUT_SECONDS);
         const answer = app.fetch(headAsGet(request), { server, route: null });
@@ -99,6 +112,16 @@ function listen(address: Address, app: DoorApp, work: WorkCount): Bun.Server<und
     const reason = error instanceof Error ? error.message : String(error);
     throw new OpenError(`HTTP cannot listen at ${formatAddress(address)}: ${reason}`);
   }
+}
+
+/** A connection needs a descriptor, and the log must always have some. */
+function refuseConnection(limit: number): Response {
+  const name = "the number of connections";
+  const asked = limit + 1;
+  return problem(503, "TOOLARGE", `${name} is limited to ${limit}, but ${asked} was asked`, {
+    members: { limit: name, limit_value: limit, asked },
+    headers: { Connection: "close", "Retry-After": "1" },
+  });
 }
 
 /**

@@ -73,11 +73,12 @@ async function appendToStream(
     const answer = await appends.run(request);
     return created(answer, encoding, `"${answer.lastVersion}"`);
   } catch (error) {
-    const current = error instanceof StoreError ? error.facts.current_version : undefined;
-    if (error instanceof StoreError && typeof current === "number") {
-      return problemOfError(error, { ETag: `"${current}"` });
-    }
-    throw error;
+    if (!(error instanceof StoreError)) throw error;
+    const { current_version: current, event_index: index } = error.facts;
+    if (typeof current !== "number" || typeof index !== "number") throw error;
+    // The event was checked after those before it, all of this stream, of which none was written.
+    const written = current - index;
+    return problemOfError(error, written < 0 ? {} : { ETag: `"${written}"` });
   } finally {
     body.release();
   }

@@ -30,6 +30,8 @@ export interface RespDoorOptions {
   readonly store: EventStore;
   readonly server: ServerInfo;
   readonly log: Tell;
+  /** Connections of the other door, which count as well. */
+  readonly otherConnections?: () => number;
   /** What all connections may hold together; `HELD_BYTES_MAX` unless a test sets less. */
   readonly heldBytesMax?: number;
   /** Ends the process: a bug may have left the state half done. */
@@ -46,6 +48,7 @@ export class RespDoor {
   /** Goes up with each chunk that is run: what another one staged in core memory is gone then. */
   turn = 0;
   private readonly connections = new Set<Connection>();
+  private readonly otherConnections: () => number;
   private readonly heldBytesMax: number;
   private readonly held = new Map<number, HeldReplies>();
   private readonly spare: HeldReplies[] = [];
@@ -59,6 +62,7 @@ export class RespDoor {
     this.server = options.server;
     this.log = options.log;
     this.crash = options.crash;
+    this.otherConnections = options.otherConnections ?? (() => 0);
     this.heldBytesMax = options.heldBytesMax ?? HELD_BYTES_MAX;
     this.direct = new OutputArea(options.store.core, DIRECT_BYTES);
     this.reply = new Reply(this.direct);
@@ -111,6 +115,10 @@ export class RespDoor {
         },
       },
     });
+  }
+
+  get connectionCount(): number {
+    return this.connections.size;
   }
 
   /** A chunk is about to run. */
@@ -188,7 +196,7 @@ export class RespDoor {
   }
 
   private opened(socket: Bun.Socket<Connection>): void {
-    if (this.connections.size >= this.server.connectionsMax) {
+    if (this.connections.size + this.otherConnections() >= this.server.connectionsMax) {
       this.server.connectionsRejected++;
       this.log("resp connection refused: there are too many", "debug", {
         peer: socket.remoteAddress,

@@ -44,8 +44,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "acknowledge before the sync in the thread has returned",
     file: LOCAL_LOG,
-    find: "      if (error === null) this.written(startedAt);\n      done(error);\n    });",
-    replace: "      if (error === null) this.written(startedAt);\n    });\n    done(null);",
+    find: "    else this.writer.syncInThread(written);",
+    replace: "    else {\n      this.writer.syncInThread(() => {});\n      written(null);\n    }",
     tests: [CRASH_POINTS],
   },
   {
@@ -59,8 +59,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "take a short direct write for a whole one",
     file: LOCAL_LOG,
-    find: "      if (count !== blocks) throw",
-    replace: "      if (count > blocks) throw",
+    find: "return taken === size ? null :",
+    replace: "return taken <= size ? null :",
     tests: [FAULT_POINTS],
   },
   {

@@ -5,7 +5,7 @@ import { type Disk, type DiskFile, readFully } from "../../disk.ts";
 import type { SegmentFile } from "./recovery.ts";
 
 /** Segment files kept open for reading. Above: the one opened longest ago is closed. */
-const FILES_OPEN_MAX = 64;
+const FILES_OPEN_MAX = 16;
 
 export class SegmentReader {
   /** In order of the log; the last one may be replaced by a longer one. */
