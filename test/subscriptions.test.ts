@@ -7,6 +7,7 @@ import { MiB, PENDING_EVENTS_MAX, PROGRESS_EVENTS, PROGRESS_MS } from "../server
 import { EventStore } from "../server/store/event-store.ts";
 import { Filter } from "../server/store/filter.ts";
 import type { Interest } from "../server/store/interest.ts";
+import { PositionReader } from "../server/store/position-reader.ts";
 import { Random } from "./support/random.ts";
 import { from, type RecordingSink, streams, subscribe } from "./support/recording-sink.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
@@ -107,6 +108,44 @@ describe("what a subscription takes", () => {
     await appendTo(store, "user-3", "user-2", "user-3", "user-4", "user-4");
     await settled([sink]);
     expect(sink.positions).toEqual([1, 4, 5, 7, 8, 10]);
+  });
+
+  test("of two arguments that name one stream the one that begins first counts, live or not", async () => {
+    const store = openStore();
+    await appendTo(store, "a", "a");
+    const named = (number: number) => ({
+      streamId: Buffer.from("a"),
+      key: null,
+      start: from(number),
+    });
+    const patterns = [{ pattern: Buffer.from("*"), start: from(0) }];
+    const sink = subscribe(store, { kind: "streams", streams: [named(5), named(1)], patterns });
+    await settled([sink]);
+    expect(sink.positions).toEqual([1]);
+    await appendTo(store, "a", "a", "a", "a");
+    await settled([sink]);
+    expect(sink.positions).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("streams by name beside a pattern that is new do not cost a walk through the log", async () => {
+    const store = openStore();
+    for (let i = 0; i < 30; i++) await appendTo(store, "a", `other-${i}`, "b");
+    const walked = vi.spyOn(PositionReader.prototype, "logPositions");
+    try {
+      const now = store.subscriptions.end;
+      const sink = subscribe(
+        store,
+        streams({ a: from(28), b: from(29), new: from(0) }, { "*": from(0, now) }),
+      );
+      await appendTo(store, "b", "c", "new", "a");
+      await settled([sink]);
+      await appendTo(store, "d", "a");
+      await settled([sink]);
+      expect(sink.positions).toEqual([84, 87, 89, 90, 91, 92, 93, 94, 95]);
+      for (const [position] of walked.mock.calls) expect(position).toBeGreaterThanOrEqual(now);
+    } finally {
+      walked.mockRestore();
+    }
   });
 
   test("a stream under another key than its own is not taken, live or not", async () => {

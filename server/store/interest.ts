@@ -45,11 +45,13 @@ export type Interest =
 /** The smallest position that the interest can take; what lies below need not be looked at. */
 export function firstPosition(interest: Interest): number {
   if (interest.kind === "log") return interest.position;
+  if (interest.kind === "partitions") return firstStart(interest.partitions);
+  return Math.min(firstStart(interest.streams), firstStart(interest.patterns));
+}
+
+/** The smallest position at which one of these begins; infinity for none. */
+export function firstStart(taken: readonly { readonly start: Start }[]): number {
   let first = Number.POSITIVE_INFINITY;
-  const starts =
-    interest.kind === "streams"
-      ? [...interest.streams, ...interest.patterns]
-      : [...interest.partitions];
-  for (const { start } of starts) first = Math.min(first, start.position);
+  for (const { start } of taken) first = Math.min(first, start.position);
   return first;
 }

@@ -36,11 +36,11 @@ export class PositionMerge {
   /** The last position given: another list may have the same one. */
   private last = -1;
 
-  /** Merges what the interest, which has no patterns, takes at the positions `from` on that can be seen now. */
-  constructor(reader: PositionReader, interest: Interest, from: number) {
+  /** Merges what the interest, patterns apart, takes at the positions `from` on, below `to`, that can be seen now. */
+  constructor(reader: PositionReader, interest: Interest, from: number, to: number) {
     this.reader = reader;
     this.from = from;
-    this.end = reader.end;
+    this.end = Math.min(reader.end, to);
     if (interest.kind === "log") this.waiting = [];
     else this.waiting = [...(interest.kind === "streams" ? interest.streams : interest.partitions)];
   }

@@ -15,6 +15,7 @@ import { PENDING_EVENTS_MAX, PROGRESS_EVENTS } from "../limits.ts";
 import type { EventEncoder } from "./event-encoder.ts";
 import {
   firstPosition,
+  firstStart,
   type Interest,
   type PatternInterest,
   type StreamInterest,
@@ -179,10 +180,12 @@ export class Subscription implements LiveListener {
   // ── what batches tell ───────────────────────────────────────────────────────────────────────────
 
   heard(argument: Argument, position: number, number: number, bytes: number): void {
-    if (position === this.claimed || position === this.lastHeard) return;
+    if (position === this.lastHeard) return;
     if ("streamId" in argument) {
       if (argument.key !== null && !this.host.index.keyIs(position, argument.key)) return;
       this.claimed = position;
+    } else if (position === this.claimed) {
+      return; // an argument that names the stream beats a pattern's start
     }
     if (number < argument.start.number) return;
     this.lastHeard = position;
@@ -272,7 +275,7 @@ export class Subscription implements LiveListener {
       this.next = reader.logPositions(this.next, this.filter, POSITIONS_PER_READ, this.pending);
       return true;
     }
-    this.merge ??= new PositionMerge(reader, this.interest, this.next);
+    this.merge ??= new PositionMerge(reader, this.interest, this.next, this.patternsFirst());
     if (!this.merge.open()) return false;
     this.asksInterest = false;
     this.next = this.merge.take(MERGED_PER_READ, this.pending);
@@ -283,10 +286,16 @@ export class Subscription implements LiveListener {
   /** Whether the log itself is read, and not the lists of streams or partitions. */
   private walksLog(left: number): boolean {
     const { interest } = this;
-    if (interest.kind === "log") return true;
-    if (interest.kind === "streams" && interest.patterns.length > 0) return true;
+    if (interest.kind === "log" || this.next >= this.patternsFirst()) return true;
     const lists = interest.kind === "streams" ? interest.streams : interest.partitions;
     return lists.length * EVENTS_PER_LIST >= left;
+  }
+
+  /** The position from which on patterns may take events: before it the streams named are all there is. */
+  private patternsFirst(): number {
+    const { interest } = this;
+    if (interest.kind !== "streams") return Number.POSITIVE_INFINITY;
+    return firstStart(interest.patterns);
   }
 
   private give(room: number): void {
