@@ -31,6 +31,8 @@ interface Waiter {
 export class RespClient {
   /** Resolves when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>;
+  /** Whether it has ended, or was closed. */
+  isClosed = false;
 
   private readonly socket: Socket;
   private readonly reader = new FrameReader();
@@ -42,6 +44,7 @@ export class RespClient {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     const end = (why: string) => {
+      this.isClosed = true;
       this.replies.end(why);
       this.pushed.end(why);
       resolve();
@@ -146,6 +149,7 @@ export class RespClient {
   }
 
   close(): void {
+    this.isClosed = true;
     this.socket.destroy();
   }
 
