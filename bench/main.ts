@@ -16,6 +16,9 @@ import { getWorkload } from "./get.ts";
 import { httpAppendWorkload, httpTransactionWorkload } from "./http-append.ts";
 import { httpFeedWorkload, httpReadWorkload } from "./http-read.ts";
 import { latencyWorkload } from "./latency.ts";
+import { liveCatchUpWorkload } from "./live-catch-up.ts";
+import { liveFanOutWorkload, livePushWorkload } from "./live-push.ts";
+import { liveBlockWorkload, liveStalledWorkload } from "./live-readers.ts";
 import { describeMachine } from "./machine.ts";
 import { type Bench, findCairn, Missing, messageOf } from "./peers.ts";
 import { pingWorkload } from "./ping.ts";
@@ -42,6 +45,11 @@ const WORKLOADS: Record<string, (bench: Bench, isQuick: boolean) => Promise<Row[
   "http-transaction": httpTransactionWorkload,
   "http-read": (bench, isQuick) => httpReadWorkload(bench, isQuick ? 100 : 1_000),
   "http-feed": (bench, isQuick) => httpFeedWorkload(bench, isQuick ? 100_000 : 1_000_000),
+  "live-catch-up": (bench, isQuick) => liveCatchUpWorkload(bench, isQuick ? 100_000 : 1_000_000),
+  "live-push": livePushWorkload,
+  "live-fan-out": (bench, isQuick) => liveFanOutWorkload(bench, isQuick ? 10_000 : 60_000),
+  "live-block": (bench) => liveBlockWorkload(bench, 1_000),
+  "live-stalled": (bench, isQuick) => liveStalledWorkload(bench, isQuick ? 40e6 : 200e6),
   footprint: (bench, isQuick) =>
     footprintWorkload(
       bench,
