@@ -9,12 +9,14 @@ import { type Followed, follow } from "./live-client.ts";
 import { countFor, fill, learnReplySizes, type Measure, medians } from "./measure.ts";
 import { type Bench, Missing, type Peer, withClient, withPeers } from "./peers.ts";
 import { EVENT_NAME, eappend, makePool, PAYLOAD, streamId } from "./requests.ts";
-import type { RespValue } from "./resp.ts";
+import { member, type RespValue } from "./resp.ts";
 import type { Row } from "./table.ts";
 
 const STREAM_COUNT = 1_000;
 const PAGE = 1_000;
 const POOL_COUNT = 10_000;
+/** Pages that ELOG is asked for, again and again: each is parsed once before. */
+const ELOG_PAGES_MAX = 200;
 const ONE_BY_ONE = { connections: 1, pipeline: 1 };
 const REDIS_STREAM = "log";
 /** So that every id in Redis, and the one before, has as many digits. */
@@ -31,13 +33,7 @@ export function liveCatchUpWorkload(bench: Bench, events: number): Promise<Row[]
       await fill(bench, cairn, pool, events / poolCount);
     }
     const xreads = redis instanceof Missing ? redis : await fillRedis(bench, redis, events);
-    const pages = makePool(events / PAGE, (i) => [
-      "ELOG",
-      padded(i * PAGE),
-      "+",
-      "COUNT",
-      `${PAGE}`,
-    ]);
+    const paged = cairn instanceof Missing ? cairn : await pager(bench, cairn, events);
     let bytesPerEvent = 1;
     const cells = await medians(bench, "bytes/s", {
       cairn:
@@ -49,10 +45,7 @@ export function liveCatchUpWorkload(bench: Bench, events: number): Promise<Row[]
               return bytesPerSecond(caughtUp);
             },
       redis: xreads,
-      elog:
-        cairn instanceof Missing
-          ? cairn
-          : async () => bytesPerSecond(await countFor(bench, cairn, ONE_BY_ONE, pages)),
+      elog: paged,
     });
     bench.print(`  Cairn: ${Math.round(bytesPerEvent)} B an event`);
     const load = `catch-up, ${events.toLocaleString("en-US")} events to one subscriber`;
@@ -98,6 +91,22 @@ async function catchUp(cairn: Peer, events: number): Promise<Followed> {
   const last = Number([...followed.ending.matchAll(messages)].at(-1)?.[1] ?? -1);
   if (last !== events - 1) throw new Error(`the last of ${events} events came as message ${last}`);
   return followed;
+}
+
+/** Reads pages of ELOG one after another; each is parsed and held against what was asked for before. */
+async function pager(bench: Bench, cairn: Peer, events: number): Promise<Measure> {
+  const pages = makePool(Math.min(events / PAGE, ELOG_PAGES_MAX), (i) => [
+    ...["ELOG", padded(i * PAGE), "+", "COUNT", String(PAGE)],
+  ]);
+  const sizes = await learnReplySizes(cairn, pages, (reply, page) => {
+    const found = member(reply, "events");
+    const last = Array.isArray(found) ? (found.at(-1) ?? null) : null;
+    const position = member(last, "position");
+    if (!Array.isArray(found) || found.length !== PAGE || position !== (page + 1) * PAGE - 1) {
+      throw new Error(`page ${page} ends at position ${position}`);
+    }
+  });
+  return async () => bytesPerSecond(await countFor(bench, cairn, ONE_BY_ONE, pages, sizes));
 }
 
 /** Decimal digits enough for any position: what is sent has one size. */
