@@ -212,7 +212,7 @@ export function giveWay(): void {
     const thread = /(\d+)$/.exec(fs.readlinkSync("/proc/thread-self"))?.[1];
     if (thread !== undefined) setPriority(Number(thread), GIVEN_WAY_NICENESS);
   } catch {
-    // Not Linux, or not allowed: it runs as any other.
+    // Not Linux, or not allowed: it runs like the others.
   }
 }
 

@@ -9,12 +9,11 @@
 //   stream      0 hash 12 │ 12 key ptr u32 (0: the default key) │ 16 list of rows │ 24 first version u64 │ 32 hash16 u32
 //               36 number u32 │ 40 1 where the stream begins here u32 │ 44 –
 //   partition   0 list of rows │ 8 first sequence u64
-import { arenaAllocate, arenaBytes, arenaInit, arenaRelease } from "./arena";
+import { ARENA_BLOCK_SIZE, arenaAllocate, arenaBytes, arenaInit, arenaRelease } from "./arena";
 import { CHUNK_SIZE_MAX, listAppend, listCount, listCountBelow, listGet, listsForget } from "./list";
 import { allocateReserved, areaSize, ensureMemory, memoryLeft } from "./memory";
 import { ROWS_SIZE, rowAt, rowsAdd, rowsCount, rowsGrowthBytes, rowsInit } from "./rows";
 import { tableFind, tableGrowthBytes, tableInit, tableInsert } from "./table";
-import { ARENA_BLOCK_SIZE } from "./arena";
 import { timesGrowthBytes } from "./times";
 import { UUID_SIZE, uuidCopy } from "./uuid";
 
