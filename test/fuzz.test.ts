@@ -3,13 +3,10 @@
  */
 import { afterAll, describe, expect, test } from "vitest";
 import { BYTE_TARGETS } from "./fuzz/byte-targets.ts";
-import { minimise, mutate } from "./fuzz/bytes.ts";
+import { inputOf, minimise } from "./fuzz/bytes.ts";
 import { readCorpus } from "./fuzz/corpus.ts";
 import { decodeFiles, encodeFiles, seal } from "./fuzz/store-image.ts";
-import { Random } from "./support/random.ts";
 
-/** Random inputs of each target; `make fuzz` has the time for more. */
-const INPUTS = 60;
 const SEED = 1;
 
 afterAll(async () => {
@@ -23,10 +20,10 @@ describe.each(BYTE_TARGETS)("$name: $promise", (target) => {
     await target.check(bytes);
   });
 
-  test(`${INPUTS} random inputs, seed ${SEED}`, async () => {
+  test(`${target.testInputs} random inputs, seed ${SEED}`, async () => {
     const inputs = corpus.map(({ bytes }) => bytes);
-    for (let number = SEED; number < SEED + INPUTS; number++) {
-      const input = mutate(inputs, target.dictionary, new Random(number));
+    for (let number = SEED; number < SEED + target.testInputs; number++) {
+      const input = inputOf(target, inputs, number);
       try {
         await target.check(input);
       } catch (error) {
@@ -48,6 +45,7 @@ test("files come back from an input as they went in, and sealing a real store ch
     expect(decodeFiles(encodeFiles(files)), name).toEqual(files);
     const sealed = decodeFiles(bytes);
     seal(sealed);
-    if (name === "stopped" || name === "two-segments") expect(sealed, name).toEqual(files);
+    if (["stopped", "two-segments", "body-behind-runs"].includes(name))
+      expect(sealed, name).toEqual(files);
   }
 });

@@ -12,33 +12,13 @@ import { systemDisk } from "../server/disk.ts";
 import { RUN_PAGE_BYTES } from "../server/index/run-file.ts";
 import { verifyStore } from "../server/store/offline.ts";
 import { Random } from "./support/random.ts";
-import { crc32c } from "./support/run-reader.ts";
+import { RunBytes } from "./support/run-bytes.ts";
 import { fill, openRunStore } from "./support/run-store.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
 
 const SEED = Number(process.env.SEED ?? 1);
 const MEMTABLE_EVENTS = 150;
 const EVENTS = 400;
-
-/** Where the header says where the parts are, in the order of the parts. */
-const PARTS_OFFSET = 112;
-const PART_BYTES = 16;
-const IDENTITY_BYTES = 112;
-const PARTS = [
-  "ids",
-  "heads",
-  "places",
-  "keys",
-  "partitions",
-  "partitionPlaces",
-  "positions",
-  "order",
-  "times",
-  "idFilter",
-  "headFilter",
-  "idFences",
-  "headFences",
-] as const;
 
 let parent: string;
 let pristine: string;
@@ -71,47 +51,6 @@ function verify(folder: string): { isRight: boolean; lines: string } {
   const lines: string[] = [];
   const isRight = verifyStore(folder, (line) => void lines.push(line));
   return { isRight, lines: lines.join("\n") };
-}
-
-/** A run's bytes, and where its parts begin. */
-class RunBytes {
-  readonly bytes: Buffer;
-  private readonly path: string;
-
-  constructor(path: string) {
-    this.path = path;
-    this.bytes = readFileSync(path);
-  }
-
-  /** Offset of a part's first page. */
-  part(name: (typeof PARTS)[number]): number {
-    const at = PARTS_OFFSET + PARTS.indexOf(name) * PART_BYTES;
-    return Number(this.bytes.readBigUInt64LE(at)) * RUN_PAGE_BYTES;
-  }
-
-  add(offset: number, difference: bigint): void {
-    this.bytes.writeBigUInt64LE(
-      BigInt.asUintN(64, this.bytes.readBigUInt64LE(offset) + difference),
-      offset,
-    );
-  }
-
-  swap(one: number, other: number, size: number): void {
-    const bytes = Buffer.from(this.bytes.subarray(one, one + size));
-    this.bytes.copy(this.bytes, one, other, other + size);
-    bytes.copy(this.bytes, other);
-  }
-
-  /** Gives every page the checksum of what it holds now, and writes the file. */
-  seal(): void {
-    const seed = crc32c(this.bytes.subarray(0, IDENTITY_BYTES));
-    for (let page = 0; page * RUN_PAGE_BYTES < this.bytes.length; page++) {
-      const end = (page + 1) * RUN_PAGE_BYTES - 4;
-      const start = page === 0 ? 0 : (seed ^ page) >>> 0;
-      this.bytes.writeUInt32LE(crc32c(this.bytes.subarray(page * RUN_PAGE_BYTES, end), start), end);
-    }
-    writeFileSync(this.path, this.bytes);
-  }
 }
 
 const LARGE = BigInt(Number.MAX_SAFE_INTEGER);
@@ -181,7 +120,9 @@ const LIES: readonly [string, string, (run: RunBytes) => void][] = [
     "order of streams",
     (run) => run.add(run.part("order") + 8, 1n),
   ],
-  ["fewer streams than begin there", "order of streams", (run) => run.add(72, -1n)],
+  ["fewer streams than begin there", "its parts", (run) => run.add(72, -1n)],
+  ["another time of its last event", "the last record", (run) => run.add(64, 1n)],
+  ["another end of the log", "the last record", (run) => run.add(48, -8n)],
   ["later times than the events have", "times", (run) => run.add(run.part("times") + 8, LARGE)],
   [
     "earlier times than the events have",
@@ -221,9 +162,10 @@ describe("verify", () => {
   for (const [what, kind, change] of LIES) {
     test(`finds ${what}`, () => {
       const { folder, run } = copied();
-      const bytes = new RunBytes(run);
-      change(bytes);
-      bytes.seal();
+      const changed = new RunBytes(readFileSync(run));
+      change(changed);
+      changed.seal();
+      writeFileSync(run, changed.bytes);
       const { isRight, lines } = verify(folder);
       expect(lines).toContain(run);
       expect(lines).toContain(kind);

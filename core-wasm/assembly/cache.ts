@@ -8,9 +8,11 @@ import { allocate, areaSize, release } from "./memory";
 import {
   CLOCK_SIZE, SLOT_AREA, SLOT_LOADED, SLOT_NUMBER, SLOT_USED, clockCount, clockFind, clockInit, clockTake, slotIndex,
 } from "./clock";
-import { FRAME_HEAD_SIZE, FRAME_LENGTH, frameHeadLength, frameIsWhole } from "./frame";
+import { FRAME_HEAD_SIZE, FRAME_KIND, FRAME_LENGTH, KIND_EVENTS, frameCount, frameHeadLength, frameIsWhole } from "./frame";
+import { bodyIsWhole } from "./frame-body";
 import { batchFrame, durableOffset, flightFrames, flightLength } from "./batch";
 import { viewClear } from "./event";
+import { placeIndex, placeOffset } from "./lookup";
 import { CORRUPT, DONE, NEED_BLOCK, NO_MEMORY } from "./status";
 
 export const BLOCK_SIZE: usize = 16384;
@@ -58,8 +60,20 @@ export let foundFrame: usize = 0;
 /** Log offset of the frame that was asked for last: what an error names. */
 export let wantedOffset: u64 = 0;
 
-/** Finds the frame at a log offset that some table gave. */
-export function frameAt(offset: u64): i32 {
+/** Finds the frame of the event at a place that some table gave: a run may have any. */
+export function frameOf(place: u64): i32 {
+  const status = frameAt(placeOffset(place));
+  if (status != DONE) return status;
+  return placeIndex(place) < frameCount(foundFrame) ? DONE : CORRUPT;
+}
+
+/** Whether a frame that was read is a transaction as some append wrote it. */
+function isTransaction(frame: usize, length: usize): bool {
+  return frameIsWhole(frame) && load<u8>(frame, FRAME_KIND) == KIND_EVENTS && bodyIsWhole(frame, length);
+}
+
+/** Finds the frame at a log offset. */
+function frameAt(offset: u64): i32 {
   wantedOffset = offset;
   if (offset >= durableOffset) {
     foundFrame = batchFrame(offset);
@@ -83,7 +97,7 @@ export function frameAt(offset: u64): i32 {
   if (length == 0) return corrupt(offset);
   if (inBlock + length > BLOCK_SIZE) return missScratch(offset, length);
   if (inBlock + length > loaded) return missRest(slot, offset, loaded);
-  if (!frameIsWhole(frame)) return corrupt(offset);
+  if (!isTransaction(frame, length)) return corrupt(offset);
   store<u8>(byte, <u32>load<u8>(byte) | bit);
   return found(frame);
 }
@@ -151,7 +165,7 @@ function frameInScratch(): i32 {
     if (offset + length > durableOffset || scratchLoaded > FRAME_HEAD_SIZE) return corrupt(offset);
     return missScratch(offset, length);
   }
-  if (!frameIsWhole(scratch)) return corrupt(offset);
+  if (!isTransaction(scratch, length)) return corrupt(offset);
   scratchVerified = true;
   return found(scratch);
 }

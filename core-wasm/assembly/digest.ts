@@ -9,7 +9,7 @@ import {
   PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS, PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, TIMES_PER_PAGE,
   TIMES_SIZE,
 } from "./run-format";
-import { partEntries, partPage, runAt, runFrom, runNewStreams, runValue } from "./runs";
+import { partEntries, partPage, runAt, runEntry, runFrom, runNewStreams } from "./runs";
 import { stretchOf, stretchStart } from "./times";
 import { UUID_SIZE } from "./uuid";
 
@@ -98,12 +98,12 @@ export function digestCompare(index: u32): u32 {
   if (sumStreams(run) != streams) differs |= DIFFERS_STREAMS;
   if (sumPartitions(run) != partitions) differs |= DIFFERS_PARTITIONS;
   let sum: u64 = 0;
-  for (let i: u64 = 0; i < partEntries(run, PART_POSITIONS); i++) sum += mix(1, runFrom(run) + i, runValue(run, PART_POSITIONS, i));
+  for (let i: u64 = 0; i < partEntries(run, PART_POSITIONS); i++) sum += mix(1, runFrom(run) + i, runEntry(run, PART_POSITIONS, i));
   if (sum != positions) differs |= DIFFERS_POSITIONS;
   sum = 0;
   let before: i64 = -1;
   for (let i: u64 = 0; i < partEntries(run, PART_ORDER); i++) {
-    const position = <i64>runValue(run, PART_ORDER, i);
+    const position = <i64>runEntry(run, PART_ORDER, i);
     if (position <= before) differs |= DIFFERS_ORDER;
     before = position;
     sum += mix(2, position, 0);
@@ -164,7 +164,7 @@ function sumStreams(run: usize): u64 {
     if (start + count > places) return ~streams; // more places than there are
     const hash16 = (facts & 0xffff) << 48;
     for (let j: u32 = 0; j < count; j++) {
-      sum += mix(low ^ high, ((facts >> 16) + j) | hash16, runValue(run, PART_PLACES, start + j));
+      sum += mix(low ^ high, ((facts >> 16) + j) | hash16, runEntry(run, PART_PLACES, start + j));
     }
     start += count;
     if (!ascends(i, low, high, lowBefore, highBefore)) differs |= DIFFERS_STREAMS;
@@ -211,7 +211,7 @@ function sumPartitions(run: usize): u64 {
     if (<i64>partition <= before) differs |= DIFFERS_PARTITIONS;
     before = partition;
     if (start + count > places) return ~partitions; // more places than there are
-    for (let j: u32 = 0; j < count; j++) sum += mix(partition, first + j, runValue(run, PART_PARTITION_PLACES, start + j));
+    for (let j: u32 = 0; j < count; j++) sum += mix(partition, first + j, runEntry(run, PART_PARTITION_PLACES, start + j));
   }
   return sum;
 }

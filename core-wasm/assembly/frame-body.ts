@@ -1,7 +1,7 @@
 // Whether a body is one: every field and text within the frame, numbers that a double holds, nothing left over.
 //
 // A right checksum says that the bytes are those that were written, not who wrote them. A start asks this of each frame
-// before it looks at the events; whatever reads them later relies on it.
+// before it looks at the events, and so does a read when it meets a frame in a block that was loaded.
 import { EVENT_EXPLICIT_KEY, EVENT_EXTENSION, unzigzag } from "./event";
 import {
   FLAG_EXPLICIT_KEY, FLAG_EXTENSION, FLAG_KEY_PER_EVENT, FRAME_COUNT, FRAME_FLAGS, FRAME_HEAD_SIZE, frameRecordedAt,

@@ -20,7 +20,7 @@ import {
 import { streamCount as countStreams } from "./lookup";
 import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit } from "./pages";
 import {
-  runAt, runBytes as bytesOfRun, runCount, runEndOffset, runRecordedAt, runResume, runsEnd as endOfRuns, runsInit,
+  runAt, runBytes as bytesOfRun, runCount, runEndOffset, runRecordedAt, runsEnd as endOfRuns, runsInit,
 } from "./runs";
 import {
   batchAddClaim, batchEnterSegment, batchInit, batchResume, batchSeal, batchSettle as settleBatch, batchSynced, durableOffset, durablePosition, fillHeadPtr, fillHeadSize,
@@ -68,7 +68,7 @@ export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
 export { sealFull } from "./sequencer";
-export { runClose, runLoad, runOpen, runPreload, runReadPages, runsFitPages, runsReplace } from "./runs";
+export { runClose, runFollows, runLoad, runOpen, runPreload, runReadPages, runResume, runsFitPages, runsReplace } from "./runs";
 export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
   buildTimes,
@@ -268,7 +268,6 @@ export function runsBytes(): f64 {
 }
 /** After the last run of a start: what they cover is known, and replay begins behind it. */
 export function resumeIndex(): void {
-  for (let i: u32 = 0; i < runCount; i++) runResume(runAt(i));
   memtablesBegin(endOfRuns());
   if (runCount == 0) return;
   const last = runAt(runCount - 1);

@@ -212,6 +212,10 @@ export function memtableBytes(): usize {
   return hash16 % partitionCount;
 }
 
+export function partitionIsKnown(partition: u32): bool {
+  return partition < partitionCount;
+}
+
 @inline export function partitionNextSequence(partition: u32): u64 {
   return load<u64>(nextSequences + <usize>partition * sizeof<u64>());
 }

@@ -48,6 +48,11 @@ export function pageOf(handle: u32, seed: u32, page: u32, weight: u32): usize {
   return area;
 }
 
+/** Refuses a page that is whole and says what cannot be; it throws. */
+export function pageLies(handle: u32, page: u32): void {
+  pageDamaged(handle, page);
+}
+
 /** Reads `count` pages that follow one another past the cache, to `ptr`, and checks them. */
 export function pagesRead(handle: u32, seed: u32, page: u32, count: u32, ptr: usize): void {
   readPages(handle, page, count, ptr);

@@ -12,8 +12,8 @@ import {
 import { placeOf } from "./lookup";
 import { PART_ORDER, PART_PARTITION_PLACES, PART_PLACES } from "./run-format";
 import {
-  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStream, runFrom, runNewStreams, runTo,
-  runValue, runValuesBelow,
+  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStream, runFrom, runNewStreams, runRefuseValue,
+  runTo, runValue, runValuesBelow,
 } from "./runs";
 
 const PIECE_SIZE: usize = 40;
@@ -160,6 +160,14 @@ export function piecesPosition(index: u64): u64 {
   const run: usize = load<u32>(piece, RUN);
   if (run != 0) return runValue(run, PART_ORDER, at);
   return memtableFirst(load<u32>(piece, MEMTABLE)) + listGet(load<u32>(piece, LIST), <u32>at);
+}
+
+/** Refuses the value at an index, which is out of order: it lies in a run, and this throws. */
+export function piecesRefuse(index: u64): void {
+  const piece = pieceOf(index);
+  const run: usize = load<u32>(piece, RUN);
+  assert(run != 0);
+  runRefuseValue(run, load<u32>(piece, PART), load<u64>(piece, START) + index - load<u64>(piece));
 }
 
 /** How many of the values belong to events below a position. */

@@ -7,18 +7,23 @@
 //
 // A look-up by hash asks the run's filter, finds the page with the fences, which are the pages' first hashes, and reads
 // that page. Filters and fences are read when a run is opened, a piece at a time, since a large run has many.
+//
+// A right checksum says that a page is what was written, not that it can be true. The shell has checked how the header
+// lays out the parts; here every entry that leads on to another one, or to the log, is held against where it may lead, and
+// refused as a damaged page is. That an entry is true is what `verify` asks.
 import { allocate, release } from "./memory";
-import { pageOf, pagesMax, pagesRead } from "./pages";
-import { partitionResume } from "./memtable";
+import { pageLies, pageOf, pagesMax, pagesRead } from "./pages";
+import { partitionIsKnown, partitionNextSequence, partitionResume } from "./memtable";
 import { filterMayHold } from "./run-filter";
 import {
   FENCES_PER_PAGE, FENCE_SIZE, FILTER_BLOCKS_PER_PAGE, FILTER_BLOCK_SIZE, HEADER_END_OFFSET, HEADER_FROM, HEADER_NEW_STREAMS,
   HEADER_PARTS, HEADER_RECORDED_AT, HEADER_TO, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, IDS_PER_PAGE, ID_SIZE, KEYS_PER_PAGE, KEY_SIZE,
   PAGE_SIZE, PARTITIONS_PER_PAGE, PARTITION_SIZE, PARTS, PART_ENTRIES, PART_HEADS, PART_HEAD_FENCES, PART_HEAD_FILTER, PART_IDS,
-  PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_PARTITIONS, PART_SIZE, PART_TIMES, PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE,
+  PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS, PART_PARTITION_PLACES, PART_PLACES, PART_SIZE, PART_TIMES,
+  PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE,
   runSeed,
 } from "./run-format";
-import { timesUnite } from "./times";
+import { stretchOf, timesUnite } from "./times";
 
 /** Runs at a time; merging keeps them far fewer. */
 export const RUNS_MAX: u32 = 64;
@@ -191,11 +196,55 @@ export function runPreload(run: usize, from: u32, count: u32): bool {
   return from + count < headPages(run);
 }
 
+/** What `runFollows` finds wrong; server/index/run-set.ts has the texts. */
+const FOLLOWS: u32 = 0;
+const PARTITIONS_MISFIT: u32 = 1;
+const TIMES_MISFIT: u32 = 2;
+
+/** Whether what a start takes over of a run can go on from what it took over of the runs before. */
+export function runFollows(run: usize): u32 {
+  if (!partitionsFollow(run)) return PARTITIONS_MISFIT;
+  return timesFollow(run) ? FOLLOWS : TIMES_MISFIT;
+}
+
+/** Partitions ascend, go on from their last sequences, and share out all of their places one behind the other. */
+function partitionsFollow(run: usize): bool {
+  const entries = <u32>partEntries(run, PART_PARTITIONS);
+  let places: u64 = 0;
+  let before: i64 = -1;
+  for (let i: u32 = 0; i < entries; i++) {
+    const entry = partitionEntry(run, i);
+    const partition = load<u32>(entry);
+    if (<i64>partition <= before || !partitionIsKnown(partition)) return false;
+    if (load<u64>(entry, 8) != partitionNextSequence(partition)) return false;
+    if (load<u32>(entry, 4) == 0 || load<u64>(entry, 16) != places) return false;
+    before = partition;
+    places += load<u32>(entry, 4);
+  }
+  return places == partEntries(run, PART_PARTITION_PLACES);
+}
+
+/** There is one entry for each stretch that the run's positions touch. */
+function timesFollow(run: usize): bool {
+  const first = stretchOf(runFrom(run));
+  const entries = <u32>partEntries(run, PART_TIMES);
+  for (let i: u32 = 0; i < entries; i++) {
+    const entry = timesEntry(run, i);
+    if (load<u64>(entry) != <u64>first + i || load<u64>(entry, 8) > load<u64>(entry, 16)) return false;
+    if (load<u64>(entry, 24) > runRecordedAt(run)) return false;
+  }
+  return true;
+}
+
+@inline function timesEntry(run: usize, index: u32): usize {
+  return partPage(run, PART_TIMES, index / TIMES_PER_PAGE) + <usize>(index % TIMES_PER_PAGE) * TIMES_SIZE;
+}
+
 /** Takes over, at a start, what a run knows of times and of the partitions' sequences; run after run, oldest first. */
 export function runResume(run: usize): void {
   const times = <u32>partEntries(run, PART_TIMES);
   for (let i: u32 = 0; i < times; i++) {
-    const entry = partPage(run, PART_TIMES, i / TIMES_PER_PAGE) + <usize>(i % TIMES_PER_PAGE) * TIMES_SIZE;
+    const entry = timesEntry(run, i);
     timesUnite(load<u64>(entry), load<u64>(entry, 8), load<u64>(entry, 16), load<u64>(entry, 24));
   }
   const partitions = <u32>partEntries(run, PART_PARTITIONS);
@@ -234,6 +283,22 @@ function closeTable(field: usize, entrySize: usize): void {
   if (table != 0) release(table, <usize>max<u32>(1, load<u32>(field, 4)) * entrySize);
 }
 
+/** Refuses the page of a part that has an entry which cannot be right; it throws. */
+function runRefuse(run: usize, part: u32, page: u32): void {
+  pageLies(load<u32>(run, RUN_HANDLE), firstPage(run, part) + page);
+}
+
+/** Whether a place lies in the part of the log that the run covers. */
+@inline function isPlace(run: usize, place: u64): bool {
+  return (place >> 16) << 3 < runEndOffset(run);
+}
+
+/** Whether `count` entries, one at least, from `start` on are all in a part. */
+@inline function areIn(run: usize, part: u32, start: u64, count: u32): bool {
+  const entries = partEntries(run, part);
+  return count > 0 && start < entries && count <= entries - start;
+}
+
 // ── look-ups by hash ──────────────────────────────────────────────────────────────────────────────
 
 /** The first page on which a hash with these upper bits may stand. */
@@ -268,7 +333,8 @@ function fencedPage(field: usize, upper: u32): u32 {
   return low;
 }
 
-/** After `find`: which of its page's entries was found. */
+/** After `find`: the page of its part, and which of its entries was found. */
+let foundPage: u32 = 0;
 let foundIndex: u32 = 0;
 
 /** The entry with this hash in a part that is sorted by hash, or 0. */
@@ -294,6 +360,7 @@ function find(
     }
     const found = base + <usize>from * size;
     if (<u64>page * perPage + from < entries && from < perPage && load<u64>(found) == low && load<u32>(found, 8) == high) {
+      foundPage = page;
       foundIndex = from;
       return found;
     }
@@ -311,6 +378,7 @@ export function runFindId(run: usize, low: u64, high: u32): bool {
   const entry = find(run, PART_IDS, RUN_ID_FENCES, IDS_PER_PAGE, 0, ID_SIZE, low, high);
   if (entry == 0) return false;
   foundPlace = load<u64>(entry, 12);
+  if (!isPlace(run, foundPlace)) runRefuse(run, PART_IDS, foundPage);
   return true;
 }
 
@@ -337,6 +405,7 @@ export function runFindStream(run: usize, low: u64, high: u32): bool {
   for (let ptr = page + HEADS_START; ptr < entry; ptr += HEAD_SIZE) start += load<u32>(ptr, 12);
   foundStart = start;
   const key = load<u32>(entry, 24);
+  if (!areIn(run, PART_PLACES, foundStart, foundCount) || key > partEntries(run, PART_KEYS)) runRefuse(run, PART_HEADS, foundPage);
   foundKey = 0;
   if (key != 0) {
     const at = key - 1;
@@ -348,8 +417,21 @@ export function runFindStream(run: usize, low: u64, high: u32): bool {
 
 // ── look-ups by number ────────────────────────────────────────────────────────────────────────────
 
-/** An entry of a part of places or positions. */
+/** An entry of a part of places or positions, which the log or a memtable has. */
 export function runValue(run: usize, part: u32, index: u64): u64 {
+  const value = runEntry(run, part, index);
+  const canBe = part == PART_ORDER ? value >= runFrom(run) && value < runTo(run) : isPlace(run, value);
+  if (!canBe) runRefuseValue(run, part, index);
+  return value;
+}
+
+/** Refuses the page of such an entry; it throws. */
+export function runRefuseValue(run: usize, part: u32, index: u64): void {
+  runRefuse(run, part, <u32>(index / PLACES_PER_PAGE));
+}
+
+/** The same, whatever it says. */
+export function runEntry(run: usize, part: u32, index: u64): u64 {
   assert(index < partEntries(run, part));
   const page = <u32>(index / PLACES_PER_PAGE);
   return load<u64>(partPage(run, part, page) + (<usize>(index - <u64>page * PLACES_PER_PAGE) << 3));
@@ -387,5 +469,6 @@ export function runFindPartition(run: usize, partition: u32): bool {
   foundCount = load<u32>(entry, 4);
   foundFirst = load<u64>(entry, 8);
   foundStart = load<u64>(entry, 16);
+  if (!areIn(run, PART_PARTITION_PLACES, foundStart, foundCount)) runRefuse(run, PART_PARTITIONS, low / PARTITIONS_PER_PAGE);
   return true;
 }

@@ -3,7 +3,7 @@
 // it is nothing but numbers, with which the shell opens it again.
 import { CORRUPT, DONE, NEED_OUTPUT, PAUSED } from "./status";
 import { durablePosition } from "./batch";
-import { foundFrame, frameAt } from "./cache";
+import { foundFrame, frameOf } from "./cache";
 import {
   defaultKey, viewEvent, viewEventId, viewPosition, viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewVersion,
 } from "./event";
@@ -11,15 +11,14 @@ import {
   filterAdmits, filterAdmitsPartition, filterAdmitsStream, filterHasTimes, filterPartition, filterSince, filterUntil, filterUse,
 } from "./filter";
 import { globMatches, globSteps } from "./glob";
-import { frameCount } from "./frame";
 import { hash, hashHigh, hashLow } from "./hash";
 import { eventWriteInRow, eventWriteMax } from "./encoding";
 import { NAME_REPLY_FIXED_MAX, nameReply } from "./resp";
 import {
-  durablePlace, eventIdFind, foundPlace, headHash, headKey, headNext, placeIndex, placeOf, placeOffset, positionOf, streamFindVisible,
+  durablePlace, eventIdFind, foundPlace, headHash, headKey, headNext, placeIndex, placeOf, positionOf, streamFindVisible,
 } from "./lookup";
 import {
-  piecesBelow, piecesCount, piecesFirst, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
+  piecesBelow, piecesCount, piecesFirst, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition, piecesRefuse,
 } from "./pieces";
 import { stretchAfter, stretchBefore, stretchOf, stretchStart, stretchesRecordedBy } from "./times";
 import { UUID_SIZE, uuidEquals } from "./uuid";
@@ -76,9 +75,8 @@ function show(position: u64): i32 {
 }
 
 function showPlace(place: u64): i32 {
-  const status = frameAt(placeOffset(place));
+  const status = frameOf(place);
   if (status != DONE) return status;
-  if (placeIndex(place) >= frameCount(foundFrame)) return CORRUPT;
   viewEvent(foundFrame, placeIndex(place));
   return DONE;
 }
@@ -252,6 +250,7 @@ export function scanPositions(out: usize, most: u32): u32 {
   let count: u32 = 0;
   while (count < most && scanAt != scanEnd) {
     const position = inPieces ? positionOf(piecesPlace(<u64>scanAt)) : <u64>scanAt;
+    if (inPieces && scanKind == OF_LOG) keepOrder(<f64>position);
     if (isFiltered && filterHasTimes() && passStretches(position)) continue;
     store<f64>(out + ((<usize>count) << 3), <f64>position);
     count++;
@@ -329,7 +328,7 @@ export function scanFiltered(
     const status = showNext();
     if (status != DONE) return status;
     if (!isScanned()) return CORRUPT;
-    if (inPieces && scanKind == OF_LOG) nextExamined = <f64>viewPosition();
+    if (inPieces && scanKind == OF_LOG) keepOrder(<f64>viewPosition());
     if (filterAdmits()) {
       if (<f64>scanWritten >= wanted) return DONE;
       const needed = eventWriteMax(encoding);
@@ -351,6 +350,12 @@ export function scanFiltered(
     nextExamined += <f64>scanStep;
   }
   return DONE;
+}
+
+/** A scan in pieces that is told in positions is at this one; out of order it could go on without end. */
+@inline function keepOrder(position: f64): void {
+  if (scanStep > 0 ? position < nextExamined : position > nextExamined) piecesRefuse(<u64>scanAt);
+  nextExamined = position;
 }
 
 /** Bytes of patterns that count as much as looking at an event. */
@@ -419,6 +424,8 @@ export function asOfSearch(): i32 {
 /** Index of the next stream in the order in which they came. */
 let streamAt: u64 = 0;
 let streamEnd: u64 = 0;
+/** The next stream's first event lies here or beyond: out of order, a walk would not end. */
+let streamFrom: u64 = 0;
 /** Stream ids that the last `streamsRun` wrote, and looked at. */
 export let streamsWritten: u32 = 0;
 export let streamsExamined: u32 = 0;
@@ -428,11 +435,19 @@ export function streamsOpen(cursor: f64): void {
   piecesOfOrder();
   streamEnd = piecesCount;
   streamAt = belowNumber(cursor);
+  streamFrom = <u64>cursor;
+}
+
+/** Position of the next stream's first event. */
+function streamPosition(): u64 {
+  const position = piecesPosition(streamAt);
+  if (position < streamFrom) piecesRefuse(streamAt);
+  return position;
 }
 
 /** The cursor with which to go on, or 0 where all streams were passed. */
 export function streamsCursor(): f64 {
-  return streamAt == streamEnd ? 0 : <f64>piecesPosition(streamAt);
+  return streamAt == streamEnd ? 0 : <f64>streamPosition();
 }
 
 /** Writes the ids that match (all, where the pattern is at 0), `wanted` at the most; PAUSED after `work`. */
@@ -443,7 +458,8 @@ export function streamsRun(out: usize, outEnd: usize, pattern: usize, patternSiz
   streamsExamined = 0;
   while (streamAt < streamEnd && <f64>streamsWritten < wanted) {
     if (streamsExamined + ((globSteps - steps) >> GLOB_STEPS_SHIFT) >= work) return PAUSED;
-    const status = show(piecesPosition(streamAt));
+    const position = streamPosition();
+    const status = show(position);
     if (status != DONE) return status;
     if (pattern == 0 || globMatches(pattern, patternSize, viewStream, viewStreamSize)) {
       const needed = NAME_REPLY_FIXED_MAX + viewStreamSize;
@@ -457,6 +473,7 @@ export function streamsRun(out: usize, outEnd: usize, pattern: usize, patternSiz
     }
     streamsExamined++;
     streamAt++;
+    streamFrom = position + 1;
   }
   return DONE;
 }

@@ -29,7 +29,7 @@ import {
   batchAdd, batchHasRoom, batchReserve, durableDistance, durableOffset, lastRecordedAt, logOffset, nextPosition, previousCrc, previousEnd,
   previousSpan,
 } from "./batch";
-import { foundFrame, frameAt } from "./cache";
+import { foundFrame, frameOf } from "./cache";
 import { allocateReserved } from "./memory";
 import { timesAdd } from "./times";
 
@@ -149,8 +149,7 @@ function scratchClear(count: u32): void {
 
 /** The request's event `index` has the id of the event at `place`: is the request that whole transaction? */
 function checkRepeat(count: u32, index: u32, place: u64): i32 {
-  const offset = placeOffset(place);
-  const found = frameAt(offset);
+  const found = frameOf(place);
   if (found != DONE) return found;
   const frame = foundFrame;
   failedIndex = index;
@@ -165,7 +164,7 @@ function checkRepeat(count: u32, index: u32, place: u64): i32 {
   }
   resultPosition = framePosition(frame);
   resultRecordedAt = frameRecordedAt(frame);
-  repeatIsPending = offset >= durableOffset;
+  repeatIsPending = placeOffset(place) >= durableOffset;
   for (let i: u32 = 0; i < count; i++) {
     viewEvent(frame, i);
     resultFromView(resultRow(i));
@@ -183,7 +182,7 @@ function nameOther(index: u32): i32 {
   failedPosition = -1;
   if (!eventIdFind(hashLow, hashHigh)) return DUPLICATE;
   const place = foundPlace;
-  const found = frameAt(placeOffset(place));
+  const found = frameOf(place);
   if (found != DONE) return found;
   failedPosition = framePosition(foundFrame) + placeIndex(place);
   return DUPLICATE;

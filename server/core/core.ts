@@ -249,6 +249,8 @@ export interface CoreExports {
   stretchOfPosition(position: number): number;
   runOpen(header: number, handle: number, wants: number): number;
   runLoad(run: number): number;
+  runFollows(run: number): number;
+  runResume(run: number): void;
   runClose(run: number): void;
   runsFitPages(): number;
   runPreload(run: number, from: number, count: number): number;

@@ -25,5 +25,6 @@ export const REPLAY_FULL = 5;
 export const REPLAY_RUN_END = 6;
 
 /** Kinds of frames; core-wasm/assembly/frame.ts names the same numbers. */
+export const KIND_EVENTS = 1;
 export const KIND_MARK = 2;
 export const KIND_END = 3;

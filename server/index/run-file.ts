@@ -33,10 +33,17 @@ const PARTS_OFFSET = 112;
 const PART_BYTES = 16;
 const PAGE_CRC_OFFSET = RUN_PAGE_BYTES - 4;
 
+const IDS_PER_PAGE = 204;
+const HEADS_PER_PAGE = 145;
+/** Positions of which one entry of the times tells. */
+const STRETCH_EVENTS = 8_192;
+const FILTER_ENTRY_BITS = 10;
+const FILTER_BLOCK_BITS = 512;
+
 /** Entries of a page, part by part, in the order in which the parts lie. */
 const PART_PAGE_ENTRIES = [
-  ["ids", 204],
-  ["heads", 145],
+  ["ids", IDS_PER_PAGE],
+  ["heads", HEADS_PER_PAGE],
   ["places", 511],
   ["keys", 255],
   ["partitions", 170],
@@ -141,7 +148,42 @@ export function decodeRunHeader(
   }
   const bytes = pages * RUN_PAGE_BYTES;
   if (bytes !== fileBytes) return `the file has ${fileBytes} bytes, and the run ${bytes}`;
-  return header;
+  return isLaidOut(header) ? header : "its parts are none that such a run can have";
+}
+
+/** Whether the parts lie one behind the other, and have as many entries as the run's events and streams ask for. */
+function isLaidOut({ from, to, newStreams, parts }: RunHeader): boolean {
+  const events = to - from;
+  const streams = parts.heads.entries;
+  const stretches = stretchOf(to - 1) - stretchOf(from) + 1;
+  let page = 1;
+  for (const [name, perPage] of PART_PAGE_ENTRIES) {
+    if (parts[name].firstPage !== page) return false;
+    page += Math.ceil(parts[name].entries / perPage);
+  }
+  return (
+    [parts.ids, parts.places, parts.partitionPlaces, parts.positions].every(
+      ({ entries }) => entries === events,
+    ) &&
+    [streams, parts.partitions.entries].every((count) => count > 0 && count <= events) &&
+    parts.keys.entries <= streams &&
+    newStreams <= streams &&
+    parts.order.entries === newStreams &&
+    parts.times.entries === stretches &&
+    parts.idFilter.entries === filterBlocks(events) &&
+    parts.headFilter.entries === filterBlocks(streams) &&
+    parts.idFences.entries === Math.ceil(events / IDS_PER_PAGE) &&
+    parts.headFences.entries === Math.ceil(streams / HEADS_PER_PAGE)
+  );
+}
+
+function stretchOf(position: number): number {
+  return Math.floor(position / STRETCH_EVENTS);
+}
+
+/** Ten bits an entry, in whole blocks. */
+function filterBlocks(entries: number): number {
+  return Math.max(1, Math.ceil((entries * FILTER_ENTRY_BITS) / FILTER_BLOCK_BITS));
 }
 
 function decodeParts(view: DataView): Pick<RunHeader, "parts" | "pages"> {

@@ -8,6 +8,7 @@
  */
 import { assert } from "../assert.ts";
 import { type Core, PAGE_BYTES, type PageSource } from "../core/core.ts";
+import { KIND_EVENTS } from "../core/status.ts";
 import { type Disk, type DiskFile, readFully } from "../disk.ts";
 import { OpenError, StoreError } from "../errors.ts";
 import { RUNS_MAX } from "../limits.ts";
@@ -24,7 +25,15 @@ const FENCE_BYTES = 4;
 const CHECKED_PAGES = 256;
 /** A frame's head, of which a run knows where its last one lies. */
 const FRAME_HEAD_BYTES = 36;
+const FRAME_KIND_OFFSET = 4;
+const FRAME_COUNT_OFFSET = 6;
+const FRAME_POSITION_OFFSET = 8;
+const FRAME_RECORDED_AT_OFFSET = 14;
 const FRAME_CRC_OFFSET = 32;
+const U48_BYTES = 6;
+
+/** What the core's `runFollows` finds wrong, by its number. */
+const MISFITS = ["", "partitions", "times"];
 
 /** A run whose file is open. */
 export interface OpenRun {
@@ -105,6 +114,7 @@ export class RunSet implements PageSource {
       }
       if (run === null) break;
       this.use(this.runs.length, 0, run);
+      core.exports.runResume(run.address);
       unused.delete(run.name);
       end = run.header.to;
     }
@@ -140,6 +150,8 @@ export class RunSet implements PageSource {
         const { partitions, partitionPlaces, times, idFilter } = run.header.parts;
         this.checkPages(run, partitions.firstPage, partitionPlaces.firstPage);
         this.checkPages(run, times.firstPage, idFilter.firstPage);
+        const misfit = MISFITS[this.options.core.exports.runFollows(run.address)];
+        if (misfit !== "") throw new Error(`its ${misfit} do not go on from the runs before it`);
         return run;
       } catch (error) {
         this.abandon(run);
@@ -154,18 +166,24 @@ export class RunSet implements PageSource {
   }
 
   /** Throws where the log's frame at the run's end is not the one that the run was made of. */
-  private checkEnd({ endOffset, crc, span }: RunHeader): void {
+  private checkEnd({ endOffset, crc, span, to, recordedAt }: RunHeader): void {
     const { core, readLog } = this.options;
     const address = core.allocate(FRAME_HEAD_BYTES);
     try {
-      const head = core.memory.subarray(address, address + FRAME_HEAD_BYTES);
+      const bytes = core.memory.subarray(address, address + FRAME_HEAD_BYTES);
       const offset = endOffset - span;
-      const count = readLog(offset, head);
-      const length = count < head.length ? 0 : core.exports.frameLengthAt(address, offset);
-      const stored = new DataView(head.buffer, address).getUint32(FRAME_CRC_OFFSET, true);
-      if (length === 0 || Math.ceil(length / 8) * 8 !== span || stored !== crc) {
-        throw new Error("the log does not have the last record that it covers");
-      }
+      const count = offset < 0 ? 0 : readLog(offset, bytes);
+      const length = count < bytes.length ? 0 : core.exports.frameLengthAt(address, offset);
+      const head = Buffer.from(bytes);
+      const events =
+        head[FRAME_KIND_OFFSET] === KIND_EVENTS ? head.readUInt16LE(FRAME_COUNT_OFFSET) : 0;
+      const isLast =
+        length > 0 &&
+        Math.ceil(length / 8) * 8 === span &&
+        head.readUInt32LE(FRAME_CRC_OFFSET) === crc &&
+        head.readUIntLE(FRAME_POSITION_OFFSET, U48_BYTES) + events === to &&
+        head.readUIntLE(FRAME_RECORDED_AT_OFFSET, U48_BYTES) === recordedAt;
+      if (!isLast) throw new Error("the log does not have the last record that it covers");
     } finally {
       core.exports.release(address, FRAME_HEAD_BYTES);
     }

@@ -4,7 +4,7 @@
 
 import { Core } from "../core/core.ts";
 import { DONE, NEED_BLOCK } from "../core/status.ts";
-import { systemDisk } from "../disk.ts";
+import { type Disk, systemDisk } from "../disk.ts";
 import { OpenError } from "../errors.ts";
 import { divideIndexMemory } from "../index/index-memory.ts";
 import type { RunIndex } from "../index/run-index.ts";
@@ -26,9 +26,13 @@ const PRINT_LENGTH = 64 * 1024;
  * Reads every byte of a store: checksums, the chain of records, order, and the index that comes of them. Prints
  * what it checked; false where something is wrong, which is printed with file and offset.
  */
-export function verifyStore(folder: string, print: (line: string) => void): boolean {
+export function verifyStore(
+  folder: string,
+  print: (line: string) => void,
+  disk: Disk = systemDisk,
+): boolean {
   try {
-    const { core, recovered, index, unlock } = openReadOnly(folder, true, (line) => print(line));
+    const { core, recovered, index, unlock } = openReadOnly(disk, folder, true, print);
     const bytes = recovered.segments.reduce((sum, segment) => sum + segment.bytes, 0);
     print(
       `segments: ${recovered.segments.length}, ${bytes} bytes, headers and chain of records right`,
@@ -67,7 +71,7 @@ export async function dumpStore(
   options: DumpOptions,
   print: (text: string) => Promise<void> | undefined,
 ): Promise<void> {
-  const reader = new OfflineReader(openReadOnly(folder, false, () => {}));
+  const reader = new OfflineReader(openReadOnly(systemDisk, folder, false, () => {}));
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   let printed = 0;
   let text = "";
@@ -86,13 +90,14 @@ export async function dumpStore(
 }
 
 function openReadOnly(
+  disk: Disk,
   folder: string,
   verifies: boolean,
   log: (line: string) => void,
 ): OpenedFolder {
   const index = divideIndexMemory(INDEX_MEMORY_BYTES_DEFAULT);
   return openStoreFolderReadOnly({
-    disk: systemDisk,
+    disk,
     folder,
     partitions: null,
     segmentBytes: SEGMENT_BYTES_DEFAULT,

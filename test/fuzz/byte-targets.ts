@@ -17,6 +17,7 @@ import { SimulatedDisk } from "../support/simulated-disk.ts";
 import { append, nextTurn, readAll, readAllOrDamage } from "../support/store-driver.ts";
 import { fail, same } from "../support/store-ledger.ts";
 import { openStore } from "../support/store-world.ts";
+import { RUN_TARGET } from "./run-target.ts";
 import { decodeFiles, seal } from "./store-image.ts";
 import type { ByteTarget } from "./target.ts";
 
@@ -48,6 +49,7 @@ const resp: ByteTarget = {
   name: "resp",
   promise: "requests are the same however their bytes are cut, and nothing is thrown",
   share: 1,
+  testInputs: 60,
   dictionary: RESP_WORDS,
   check(input) {
     for (const unauthenticated of [false, true]) {
@@ -103,6 +105,7 @@ const door: ByteTarget = {
   promise:
     "whatever a client sends, it gets whole replies, others are served, and the store stays whole",
   share: 1,
+  testInputs: 60,
   dictionary: RESP_WORDS,
   async check(input) {
     const opened = openDoor();
@@ -172,6 +175,7 @@ const http: ByteTarget = {
   name: "http",
   promise: "whatever a client sends, the server lives, answers others, and never says 500",
   share: 1,
+  testInputs: 60,
   dictionary: HTTP_WORDS,
   async check(input) {
     // The executable itself, so that Bun's own parser stands before the door as it does for users.
@@ -206,6 +210,7 @@ const recovery: ByteTarget = {
   promise:
     "any files are opened or refused with the file's name, and what is opened stays as it is",
   share: 1,
+  testInputs: 60,
   dictionary: [],
   check: (input) => opensOrRefuses(decodeFiles(input)),
 };
@@ -214,6 +219,7 @@ const frames: ByteTarget = {
   name: "frames",
   promise: "the same of files whose checksums are right, whatever they cover",
   share: 1,
+  testInputs: 30,
   dictionary: [],
   check(input) {
     const files = decodeFiles(input);
@@ -281,6 +287,7 @@ const config: ByteTarget = {
   promise:
     "any arguments, environment and file give settings within their bounds or one line that says why not",
   share: 1,
+  testInputs: 60,
   dictionary: CONFIG_WORDS,
   async check(input) {
     const text = Buffer.from(input).toString("utf8");
@@ -307,4 +314,12 @@ const config: ByteTarget = {
   },
 };
 
-export const BYTE_TARGETS: readonly ByteTarget[] = [resp, door, http, frames, recovery, config];
+export const BYTE_TARGETS: readonly ByteTarget[] = [
+  resp,
+  door,
+  http,
+  frames,
+  recovery,
+  RUN_TARGET,
+  config,
+];

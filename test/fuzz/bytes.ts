@@ -1,7 +1,8 @@
 /**
  * What every fuzzer of bytes does: make a new input of known ones, and make one that fails as small as it can.
  */
-import type { Random } from "../support/random.ts";
+import { Random } from "../support/random.ts";
+import type { ByteTarget } from "./target.ts";
 
 /** Changes made to one input. */
 const CHANGES_MAX = 6;
@@ -17,8 +18,24 @@ const NUMBERS =
   "-1 0 1 255 256 65535 65536 2147483647 2147483648 4294967296 9007199254740992".split(" ");
 const WORDS32 = [0, 1, 35, 36, 37, 0x7fffffff, 0x80000000, 0xffffffff];
 
+/** Share of the inputs that a fuzzer makes itself, where it can. */
+const GENERATED_SHARE = 0.7;
+
+/** The input that a seed names. */
+export function inputOf(
+  target: ByteTarget,
+  corpus: readonly Uint8Array[],
+  seed: number,
+): Uint8Array {
+  const random = new Random(seed);
+  if (target.generate !== undefined && random.chance(GENERATED_SHARE)) {
+    return target.generate(random);
+  }
+  return mutate(corpus, target.dictionary, random);
+}
+
 /** A new input: one of the corpus, changed in a few places, with parts of others. */
-export function mutate(
+function mutate(
   corpus: readonly Uint8Array[],
   dictionary: readonly string[],
   random: Random,

@@ -10,10 +10,9 @@
  * as it can be and kept in the corpus, so that `make test` tries it from now on.
  */
 import { parseArgs } from "node:util";
-import { Random } from "../support/random.ts";
 import { nextTurn } from "../support/store-driver.ts";
 import { BYTE_TARGETS } from "./byte-targets.ts";
-import { minimise, mutate } from "./bytes.ts";
+import { inputOf, minimise } from "./bytes.ts";
 import { CASE_TARGETS } from "./case-targets.ts";
 import { keepInCorpus, readCorpus } from "./corpus.ts";
 import type { ByteTarget, CaseTarget } from "./target.ts";
@@ -92,7 +91,7 @@ async function fuzzBytes(target: ByteTarget, limits: Limits): Promise<boolean> {
   try {
     for (let done = 0; done < limits.casesMax; done++, number++) {
       if (limits.only !== null ? done > 0 : performance.now() > limits.deadlineMs) break;
-      const input = mutate(corpus, target.dictionary, new Random(number));
+      const input = inputOf(target, corpus, number);
       const error = await failure(target, input);
       progress.add({ inputs: 1 });
       if (error === null) continue;

@@ -5,7 +5,10 @@
  *
  * What is not stored of a file is zeros. Sizes beyond the input mean what is left of it.
  */
+
+import { RUN_PAGE_BYTES } from "../../server/index/run-file.ts";
 import { offsetSeed } from "../support/format-checks.ts";
+import { sealRun } from "../support/run-bytes.ts";
 import { crc32c } from "../support/run-reader.ts";
 
 /** Larger files are cut: a fuzzer wants many small ones. */
@@ -57,8 +60,8 @@ function isPlace(files: Files, name: string): boolean {
 }
 
 /**
- * Makes every checksum right, and each frame follow from the one before it: what is wrong then lies in what the
- * checksums cover, where no random change would come through.
+ * Makes every checksum right, each frame follow from the one before it, and each run end with the frame that lies at its
+ * end: what is wrong then lies in what the checksums cover, where no random change would come through.
  */
 export function seal(files: Files): void {
   const store = files.get("/data/STORE");
@@ -76,8 +79,26 @@ export function seal(files: Files): void {
     checksumAt(file, 60);
     previousCrc = sealFrames(file, secret, previousCrc);
   }
+  for (const [name, run] of files) {
+    if (!name.endsWith(".run") || run.length < RUN_PAGE_BYTES) continue;
+    sealRunEnd(files, run);
+    sealRun(run);
+  }
   const end = files.get("/data/log/end");
   if (end !== undefined && end.length >= 32) checksumAt(end, 28);
+}
+
+/** Puts the CRC of the log's frame at a run's end into the run, where there is one. */
+function sealRunEnd(files: Files, run: Uint8Array): void {
+  const view = new DataView(run.buffer);
+  const frame = view.getBigUint64(48, true) - BigInt(view.getUint32(60, true));
+  for (const [name, segment] of files) {
+    if (!name.endsWith(".seg") || segment.length < SEGMENT_HEADER_BYTES) continue;
+    const log = new DataView(segment.buffer);
+    const at = frame - log.getBigUint64(32, true);
+    if (at < SEGMENT_HEADER_BYTES || at + BigInt(FRAME_HEAD_BYTES) > segment.length) continue;
+    view.setUint32(56, log.getUint32(Number(at) + 32, true), true);
+  }
 }
 
 /** Returns the last frame's CRC. */

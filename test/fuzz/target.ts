@@ -1,4 +1,5 @@
 /** What can be fuzzed: bytes of an input, or cases that a number names. */
+import type { Random } from "../support/random.ts";
 
 /** Input that the program must bear, whatever it is. */
 export interface ByteTarget {
@@ -7,8 +8,12 @@ export interface ByteTarget {
   readonly promise: string;
   /** Of the time that all have together, beside the others' shares. */
   readonly share: number;
+  /** Random inputs of each test run; `make fuzz` has the time for more. */
+  readonly testInputs: number;
   /** Words of the input's language. */
   readonly dictionary: readonly string[];
+  /** Makes an input that is none of the corpus, where there is a better way than changing one. */
+  generate?(random: Random): Uint8Array;
   /** Throws where the promise is broken. The same bytes must do the same. */
   check(input: Uint8Array): void | Promise<void>;
   /** Ends what the checks have started. */

@@ -14,7 +14,7 @@ import type { Random } from "./random.ts";
 import { asMaps, FrameReader, plain } from "./resp-client.ts";
 import type { SimulatedDisk } from "./simulated-disk.ts";
 import { append, eventById, type NewEvent, readAll, streamVersion } from "./store-driver.ts";
-import { same } from "./store-ledger.ts";
+import { differenceText } from "./store-ledger.ts";
 import { FOLDER } from "./store-world.ts";
 
 export const INDEX_FOLDER = `${FOLDER}/index`;
@@ -99,15 +99,28 @@ function ask<Answer>(read: () => Answer): Answer | Refused {
   }
 }
 
-/**
- * Reads everything in every way: by position, id, version, and each stream's and partition's range forwards and
- * backwards. Throws at an answer that is wrong; gives the texts of those that were refused with CORRUPT.
- */
+/** What was asked of a store, where the answers are not the right ones. */
+export interface Answers {
+  /** Answers that are wrong. */
+  readonly wrong: readonly string[];
+  /** Texts of those that were refused with CORRUPT. */
+  readonly refused: readonly string[];
+}
+
+/** As `askEverything`, and throws at an answer that is wrong; gives the texts of those that were refused. */
 export function readEverything(store: EventStore, expected: readonly StoredEvent[]): string[] {
+  const { wrong, refused } = askEverything(store, expected);
+  if (wrong.length > 0) throw new Error(wrong[0]);
+  return [...refused];
+}
+
+/** Reads everything in every way: by position, id, version, each stream's and partition's range, both ways. */
+export function askEverything(store: EventStore, expected: readonly StoredEvent[]): Answers {
+  const wrong: string[] = [];
   const refused: string[] = [];
   const check = (found: unknown, wanted: unknown, what: string): void => {
     if (found instanceof Refused) refused.push(found.text);
-    else same(found, wanted, what);
+    else if (!Bun.deepEquals(found, wanted)) wrong.push(differenceText(found, wanted, what));
   };
   for (const event of expected) {
     const { position } = event;
@@ -130,7 +143,7 @@ export function readEverything(store: EventStore, expected: readonly StoredEvent
       events.length - 1,
       `version of ${stream}`,
     );
-    for (const isReverse of [false, true]) {
+    for (const isReverse of events.length > 1 ? [false, true] : [false]) {
       const found = ask(() => scanPositions(store, { stream }, isReverse));
       check(found, positionsOf(events, isReverse), `positions of ${stream}`);
     }
@@ -146,9 +159,9 @@ export function readEverything(store: EventStore, expected: readonly StoredEvent
       check(found, positionsOf(events, isReverse), `positions of partition ${partition}`);
     }
   }
-  same(store.streamCount(), streams.size, "number of streams");
+  check(store.streamCount(), streams.size, "number of streams");
   check(
-    ask(() => streamIds(store)),
+    ask(() => streamIds(store, 2 * expected.length)),
     [...streams.keys()],
     "ids of the streams",
   );
@@ -157,7 +170,7 @@ export function readEverything(store: EventStore, expected: readonly StoredEvent
     -1,
     "version of an unknown stream",
   );
-  return refused;
+  return { wrong, refused };
 }
 
 /** What `readEverything` takes: all events, from a store whose reads are right. */
@@ -172,8 +185,8 @@ function positionsOf(events: readonly StoredEvent[], isReverse: boolean): number
 
 type Source = { readonly stream: string } | { readonly partition: number };
 
-/** Positions of a whole range's events, as a reply has them. */
-function scanPositions(store: EventStore, source: Source, isReverse: boolean): number[] {
+/** Positions of a whole range's events, as a reply has them, and a word where it says that there are more. */
+function scanPositions(store: EventStore, source: Source, isReverse: boolean): unknown[] {
   const area = areaOf(store);
   const range = { from: 0, to: Infinity, count: Infinity, isReverse };
   if ("partition" in source) {
@@ -185,15 +198,18 @@ function scanPositions(store: EventStore, source: Source, isReverse: boolean): n
     store.openStreamScan(address, text.length, 0, range);
   }
   const { hasMore } = store.writeScan(area, Encoding.resp3WithPosition);
-  same(hasMore, false, "has_more of a whole range");
-  return asMaps(frames(area)).map((event) => Number(event.position));
+  const positions = asMaps(frames(area)).map((event) => Number(event.position));
+  return hasMore ? [...positions, "has_more"] : positions;
 }
 
-function streamIds(store: EventStore): Plain[] {
+/** Throws where the walk does not end after `stepsMax` steps. */
+function streamIds(store: EventStore, stepsMax: number): Plain[] {
   const area = areaOf(store);
   const found: Plain[] = [];
   let cursor = 0;
+  let steps = 0;
   do {
+    if (++steps > stepsMax) throw new Error(`SCAN does not end: its cursor is ${cursor}`);
     const step = store.listStreamIds(area, cursor, null, 5);
     const reader = new FrameReader();
     reader.push(Buffer.from(step.ids));
