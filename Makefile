@@ -3,7 +3,9 @@
 # What was made is remembered by the files themselves and one stamp, so a second `make run` starts at once.
 
 BUN := node_modules/.bin/bun
-VITEST := $(BUN) --bun node_modules/.bin/vitest run
+# Tests make thousands of cores, one after the other. JavaScriptCore collects all garbage for each one beyond so many.
+MANY_CORES := BUN_JSC_maxNumWasmFastMemories=64
+VITEST := $(MANY_CORES) $(BUN) --bun node_modules/.bin/vitest run
 INSTALLED := node_modules/.installed
 
 SERVER_SOURCES := $(shell find server -name '*.ts' -o -name '*.html') package.json tsconfig.json
@@ -70,10 +72,10 @@ bench-growth: dist/cairn ## fill one store and measure on the way: EVENTS=100_00
 	@EVENTS=$(EVENTS) $(BUN) bench/growth.ts
 
 fuzz: dist/cairn ## crash, fail and feed it at random: SECONDS=60, TARGET=one, SEED=replays, CASES=at most
-	@$(BUN) test/fuzz/main.ts --seconds=$(SECONDS) --target=$(FUZZED) --seed=$(SEED) --cases=$(CASES)
+	@$(MANY_CORES) $(BUN) test/fuzz/main.ts --seconds=$(SECONDS) --target=$(FUZZED) --seed=$(SEED) --cases=$(CASES)
 
 mutants: dist/core.wasm ## plant bugs in a copy of the sources and show that tests catch each (ONLY="words of a name")
-	@$(BUN) test/mutants/main.ts --only="$(ONLY)"
+	@$(MANY_CORES) $(BUN) test/mutants/main.ts --only="$(ONLY)"
 
 clean: ## remove everything that was made, the data folder excepted
 	rm -rf dist node_modules
