@@ -10,7 +10,8 @@ import { addProcessFigures, connectionCount } from "./metrics/process-figures.ts
 import { type Labelled, MetricsRegistry } from "./metrics/registry.ts";
 import type { RespDoor } from "./resp/door.ts";
 import type { StderrLog } from "./stderr-log.ts";
-import type { EventStore, MemoryFigures } from "./store/event-store.ts";
+import type { EventStore } from "./store/event-store.ts";
+import type { MemoryFigures } from "./store/memory-figures.ts";
 
 interface Parts {
   readonly store: EventStore;

@@ -92,7 +92,7 @@ export class Appends {
     const outcome = this.settled(batch);
     const answer = this.write(request.encoding, isSingle);
     // The turn's end commits: Bun runs one request after the other, and others of this turn are still to come.
-    if (batch > 0) store.clientsQueued++;
+    if (batch > 0) store.commits.clientsQueued++;
     return { answer, outcome, isAppended: !answer.isRepeat };
   }
 
@@ -194,7 +194,7 @@ class AppendClients {
   }
 
   private count(clients: number): void {
-    this.store.clientCount += clients - this.counted;
+    this.store.commits.clientCount += clients - this.counted;
     this.counted = clients;
   }
 }

@@ -113,7 +113,7 @@ export class Connection implements SessionLink, Staging {
     this.door.server.inputBytes += chunk.length;
     this.decoder.push(chunk);
     this.run();
-    this.door.store.commitIfComplete();
+    this.door.store.commits.flushIfComplete();
   }
 
   /** The peer sends nothing more; it still gets what it asked for. */
@@ -222,7 +222,7 @@ export class Connection implements SessionLink, Staging {
     const held = batch > 0 ? door.heldFor(batch) : null;
     if (held !== null && this.heldBatch !== batch) {
       this.heldBatch = batch;
-      store.clientsQueued++;
+      store.commits.clientsQueued++;
     }
     const kind =
       store.answerBatch === 0

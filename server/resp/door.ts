@@ -214,7 +214,7 @@ export class RespDoor {
     socket.data = connection;
     socket.setNoDelay(true);
     this.connections.add(connection);
-    this.store.clientCount++;
+    this.store.commits.clientCount++;
     this.log("resp connection opened", "debug", { peer: connection.session.address });
   }
 
@@ -222,7 +222,7 @@ export class RespDoor {
     if (connection === undefined) return;
     connection.closed();
     if (this.connections.delete(connection)) {
-      this.store.clientCount--;
+      this.store.commits.clientCount--;
       this.tellClosed(connection.session);
     }
     if (this.connections.size === 0) this.allClosed?.();

@@ -8,6 +8,7 @@
  * heads. The file is written whole beside its place, synced and renamed, so that it is old or new, never half.
  */
 
+import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import { type Disk, readFully, replaceFile } from "../disk.ts";
 import { OpenError } from "../errors.ts";
@@ -101,4 +102,11 @@ export function writeStoreFile(
   view.setBigUint64(MADE_AT_OFFSET, BigInt(identity.madeAt), true);
   view.setUint32(CRC_OFFSET, checksum(core, bytes.subarray(0, CRC_OFFSET)), true);
   replaceFile(disk, folder, STORE_NAME, bytes);
+}
+
+/** A UUID of 16 bytes as text. */
+export function uuidText(bytes: Uint8Array): string {
+  assert(bytes.length === ID_BYTES);
+  const hex = Buffer.from(bytes).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

@@ -22,6 +22,7 @@ const LOCAL_LOG = "server/log/local/local-log.ts";
 const RECOVERY = "server/log/local/recovery.ts";
 const STORE_FOLDER = "server/store/store-folder.ts";
 const EVENT_STORE = "server/store/event-store.ts";
+const COMMITS = "server/store/commit-pipeline.ts";
 const SEQUENCER = "core-wasm/assembly/sequencer.ts";
 const REPLAY = "core-wasm/assembly/replay.ts";
 const DISK = "server/disk.ts";
@@ -65,14 +66,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "go on after a failed sync as if nothing were",
-    file: EVENT_STORE,
+    file: COMMITS,
     find: "    if (error !== null) {\n      this.fence(error);\n      return;\n    }",
-    replace: "    if (error !== null) this.options.log(error.message);",
+    replace: "    if (error !== null) this.options.tell(error.message);",
     tests: [FAULT_POINTS],
   },
   {
     name: "call a batch that failed unwritten",
-    file: EVENT_STORE,
+    file: COMMITS,
     find: 'this.notify(flight, "uncertain")',
     replace: 'this.notify(flight, "unwritten")',
     tests: [DURABILITY],
@@ -86,10 +87,10 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "push before the sync",
-    file: EVENT_STORE,
-    find: "    this.lastCommitAt = performance.now();\n    this.log.append(",
+    file: COMMITS,
+    find: "    this.lastCommitAt = performance.now();\n    log.append(",
     replace:
-      "    this.lastCommitAt = performance.now();\n    this.subscriptions.collect();\n    this.subscriptions.deliver();\n    this.log.append(",
+      "    this.lastCommitAt = performance.now();\n    this.options.subscriptions.collect();\n    this.options.subscriptions.deliver();\n    log.append(",
     tests: ["test/subscriptions.test.ts"],
   },
   {
@@ -181,9 +182,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "no last sync of the old segment before a roll",
-    file: EVENT_STORE,
-    find: "    try {\n      this.syncWritten();\n      this.log.extend(",
-    replace: "    try {\n      this.log.extend(",
+    file: "server/store/log-room.ts",
+    find: "    try {\n      claims.syncWritten();\n      log.extend(",
+    replace: "    try {\n      log.extend(",
     tests: [RECOVERY_RULE],
   },
   {

@@ -6,7 +6,8 @@
  * that was acknowledged, or was shown by an earlier start. What was answered READONLY must not be there.
  */
 import type { Outcome } from "../../server/log/log.ts";
-import type { Durability, EventStore } from "../../server/store/event-store.ts";
+import type { EventStore } from "../../server/store/event-store.ts";
+import type { Durability } from "../../server/store/store-options.ts";
 import type { StoredEvent } from "../../server/store/stored-event.ts";
 import {
   eventById,

@@ -1,0 +1,71 @@
+/**
+ * Opens what a store consists of: its folder, a core that knows its index and where its log ends, and the log to go on with.
+ */
+import { Core } from "../core/core.ts";
+import { divideIndexMemory } from "../index/index-memory.ts";
+import type { RunIndex } from "../index/run-index.ts";
+import {
+  BATCH_BYTES_MAX,
+  CACHE_BYTES_DEFAULT,
+  CORE_MEMORY_BYTES_MAX,
+  INDEX_MEMORY_BYTES_DEFAULT,
+} from "../limits.ts";
+import { LocalLog } from "../log/local/local-log.ts";
+import type { StoreIdentity } from "./store-file.ts";
+import { openStoreFolder, whileOpening } from "./store-folder.ts";
+import type { StoreOptions } from "./store-options.ts";
+
+export interface OpenedStore {
+  readonly core: Core;
+  readonly identity: StoreIdentity;
+  readonly log: LocalLog;
+  readonly index: RunIndex;
+  readonly unlock: () => void;
+}
+
+/** Throws OpenError, one line that says why. `failed` is called when the log can take nothing more. */
+export function openStore(options: StoreOptions, failed: (error: Error) => void): OpenedStore {
+  const { disk, folder, segmentBytes, clock, random } = options;
+  const indexMemory = divideIndexMemory(
+    options.indexMemoryBytes ?? INDEX_MEMORY_BYTES_DEFAULT,
+    options.memtableEvents,
+  );
+  const { core, identity, recovered, index, logFolder, unlock } = openStoreFolder({
+    disk,
+    folder,
+    partitions: options.partitions,
+    segmentBytes,
+    index: indexMemory,
+    clock,
+    random,
+    log: options.log,
+    makeCore: (partitions) =>
+      new Core({
+        memoryBytesMax: options.memoryBytesMax ?? CORE_MEMORY_BYTES_MAX,
+        partitions,
+        cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
+        pageBytes: indexMemory.pageBytes,
+        batchBytesMax: BATCH_BYTES_MAX,
+        random,
+      }),
+  });
+  const log = whileOpening(folder, unlock, () => {
+    const logOptions = {
+      disk,
+      core,
+      folder: logFolder,
+      storeId: identity.storeId,
+      segmentBytes,
+      syncBatches: options.durability === "fsync",
+      syncPlace: options.syncPlace ?? "measured",
+      isDiskShared: () => index.isBusy,
+      failed,
+    };
+    const made = new LocalLog(logOptions, recovered);
+    const { end, crc, position, recordedAt } = recovered;
+    core.exports.resumeLog(end, crc, position, recordedAt);
+    made.enter({ start: end, end: made.roomEnd });
+    return made;
+  });
+  return { core, identity, log, index, unlock };
+}
