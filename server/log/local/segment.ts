@@ -14,6 +14,8 @@ export const SEGMENT_HEADER_BYTES = 64;
 /** Segments begin at multiples of this log offset: the cache's block size. */
 export const SEGMENT_ALIGNMENT = 65_536;
 export const FORMAT_VERSION = 1;
+/** A place has 48 bits for a log offset in units of 8; a segment lies whole below that. */
+const BASE_MAX = 2 ** 50;
 /** The prepared segment: zeros, until it is renamed. */
 export const NEXT_NAME = "next";
 
@@ -72,9 +74,13 @@ export function decodeSegmentHeader(core: Core, bytes: Uint8Array): SegmentHeade
   if (version > FORMAT_VERSION) {
     return `the segment has format version ${version}, and this executable reads up to ${FORMAT_VERSION}`;
   }
+  const base = Number(view.getBigUint64(BASE_OFFSET, true));
+  if (base % SEGMENT_ALIGNMENT !== 0 || base > BASE_MAX) {
+    return `the segment cannot begin at log offset ${base}`;
+  }
   return {
     storeId: bytes.slice(STORE_ID_OFFSET, STORE_ID_OFFSET + 16),
-    base: Number(view.getBigUint64(BASE_OFFSET, true)),
+    base,
     firstPosition: Number(view.getBigUint64(POSITION_OFFSET, true)),
     previousCrc: view.getUint32(PREVIOUS_CRC_OFFSET, true),
   };
