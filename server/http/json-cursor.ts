@@ -2,10 +2,9 @@
  * The walk over a body in JSON. Structure is read here; strings and whole values by the core, which checks them
  * strictly (core-wasm/assembly/json-read.ts). No number is parsed that is data, so none loses a digit.
  */
-import type { Core } from "../core/core.ts";
-import { StoreError, tooLarge } from "../errors.ts";
-import { INTEGER_MAX, JSON_DEPTH_MAX } from "../limits.ts";
-import type { Ahead, BodyCursor } from "./body-cursor.ts";
+import { tooLarge } from "../errors.ts";
+import { JSON_DEPTH_MAX } from "../limits.ts";
+import { type Ahead, BodyCursor, checkedInteger } from "./body-cursor.ts";
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -16,23 +15,11 @@ const CLOSE_LIST = 0x5d;
 const OPEN_MAP = 0x7b;
 const CLOSE_MAP = 0x7d;
 
-export class JsonCursor implements BodyCursor {
-  address = 0;
-  size = 0;
+export class JsonCursor extends BodyCursor {
   readonly hasDataForms = true;
-  private readonly core: Core;
-  private readonly start: number;
-  private readonly limit: number;
-  private at: number;
+  protected readonly kind = "valid JSON";
   /** Nothing of the container that was opened last was read yet. */
   private isFirst = false;
-
-  constructor(core: Core, start: number, size: number) {
-    this.core = core;
-    this.start = start;
-    this.limit = start + size;
-    this.at = start;
-  }
 
   ahead(): Ahead {
     const byte = this.peek();
@@ -98,8 +85,7 @@ export class JsonCursor implements BodyCursor {
   number(): number {
     this.value();
     const text = this.core.text(this.address, this.size);
-    const value = Number(text);
-    return Number.isInteger(value) && value >= 0 && value <= INTEGER_MAX ? value : Number.NaN;
+    return checkedInteger(Number(text));
   }
 
   data(): boolean {
@@ -124,13 +110,6 @@ export class JsonCursor implements BodyCursor {
 
   end(): void {
     if (this.peek() >= 0) throw this.fault("the end of the body");
-  }
-
-  fault(expected: string): StoreError {
-    return new StoreError(
-      "INVALIDARG",
-      `the body is not valid JSON at byte ${this.at - this.start}: expected ${expected}`,
-    );
   }
 
   /** The next byte behind white space, or -1 at the end. */

@@ -2,10 +2,7 @@
  * The walk over a body in MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md). Texts must be
  * valid UTF-8; data is `str` or `bin`.
  */
-import type { Core } from "../core/core.ts";
-import { StoreError } from "../errors.ts";
-import { INTEGER_MAX } from "../limits.ts";
-import type { Ahead, BodyCursor } from "./body-cursor.ts";
+import { type Ahead, BodyCursor, checkedInteger } from "./body-cursor.ts";
 
 /** Bytes of the size behind the lead byte, or of the number. */
 const SIZES: Readonly<Record<number, number>> = {
@@ -31,23 +28,11 @@ const SIZES: Readonly<Record<number, number>> = {
 
 type Family = "map" | "list" | "str" | "bin" | "uint" | "int" | "float" | "other";
 
-export class MsgpackCursor implements BodyCursor {
-  address = 0;
-  size = 0;
+export class MsgpackCursor extends BodyCursor {
   readonly hasDataForms = false;
-  private readonly core: Core;
-  private readonly start: number;
-  private readonly limit: number;
-  private at: number;
+  protected readonly kind = "MessagePack as it is taken here,";
   /** Values that the open containers still hold, the innermost last. */
   private readonly left: number[] = [];
-
-  constructor(core: Core, start: number, size: number) {
-    this.core = core;
-    this.start = start;
-    this.limit = start + size;
-    this.at = start;
-  }
 
   ahead(): Ahead {
     const family = this.family();
@@ -92,7 +77,7 @@ export class MsgpackCursor implements BodyCursor {
       this.at++;
       this.take(size);
       const view = new DataView(this.memory.buffer, this.address, size);
-      return checked(size === 4 ? view.getFloat32(0) : view.getFloat64(0));
+      return checkedInteger(size === 4 ? view.getFloat32(0) : view.getFloat64(0));
     }
     const lead = this.memory[this.at] as number;
     if (lead >= 0xe0) {
@@ -102,7 +87,7 @@ export class MsgpackCursor implements BodyCursor {
     const size = SIZES[lead];
     const value = this.head();
     const isNegative = family === "int" && size !== undefined && value >= 2 ** (8 * size - 1);
-    return isNegative ? Number.NaN : checked(value);
+    return isNegative ? Number.NaN : checkedInteger(value);
   }
 
   data(): boolean {
@@ -119,13 +104,6 @@ export class MsgpackCursor implements BodyCursor {
 
   end(): void {
     if (this.at < this.limit) throw this.fault("the end of the body");
-  }
-
-  fault(expected: string): StoreError {
-    return new StoreError(
-      "INVALIDARG",
-      `the body is not MessagePack as it is taken here, at byte ${this.at - this.start}: expected ${expected}`,
-    );
   }
 
   private get memory(): Uint8Array {
@@ -172,8 +150,4 @@ export class MsgpackCursor implements BodyCursor {
   private need(size: number): void {
     if (size > this.limit - this.at) throw this.fault(`${size} bytes more`);
   }
-}
-
-function checked(value: number): number {
-  return Number.isInteger(value) && value >= 0 && value <= INTEGER_MAX ? value : Number.NaN;
 }

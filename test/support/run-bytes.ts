@@ -2,7 +2,7 @@
  * A run's bytes as a test changes them: where its parts and their entries are, and checksums that are right again.
  */
 import { RUN_PAGE_BYTES } from "../../server/index/run-file.ts";
-import { crc32c } from "./run-reader.ts";
+import { crc32c, RUN_PART_LAYOUT, type RunPartName } from "./run-reader.ts";
 
 /** Where the header says where the parts are, in the order of the parts. */
 const PARTS_OFFSET = 112;
@@ -11,25 +11,7 @@ const PART_BYTES = 16;
 const IDENTITY_BYTES = 112;
 const PAGE_CRC_OFFSET = RUN_PAGE_BYTES - 4;
 
-/** The parts in their order: bytes of an entry, entries of a page, where in the page they begin. */
-const PARTS = {
-  ids: [20, 204, 0],
-  heads: [28, 145, 8],
-  places: [8, 511, 0],
-  keys: [16, 255, 0],
-  partitions: [24, 170, 0],
-  partitionPlaces: [8, 511, 0],
-  positions: [8, 511, 0],
-  order: [8, 511, 0],
-  times: [32, 127, 0],
-  idFilter: [64, 63, 0],
-  headFilter: [64, 63, 0],
-  idFences: [4, 1022, 0],
-  headFences: [4, 1022, 0],
-} as const;
-
-export type RunPart = keyof typeof PARTS;
-export const RUN_PARTS = Object.keys(PARTS) as RunPart[];
+export const RUN_PARTS = Object.keys(RUN_PART_LAYOUT) as RunPartName[];
 
 export class RunBytes {
   readonly bytes: Buffer;
@@ -39,24 +21,24 @@ export class RunBytes {
   }
 
   /** Offset of a part's first page. */
-  part(name: RunPart): number {
+  part(name: RunPartName): number {
     const at = PARTS_OFFSET + RUN_PARTS.indexOf(name) * PART_BYTES;
     return Number(this.bytes.readBigUInt64LE(at)) * RUN_PAGE_BYTES;
   }
 
-  entryCount(name: RunPart): number {
+  entryCount(name: RunPartName): number {
     return Number(
       this.bytes.readBigUInt64LE(PARTS_OFFSET + RUN_PARTS.indexOf(name) * PART_BYTES + 8),
     );
   }
 
-  entryBytes(name: RunPart): number {
-    return PARTS[name][0];
+  entryBytes(name: RunPartName): number {
+    return RUN_PART_LAYOUT[name][0];
   }
 
   /** Offset of an entry of a part. */
-  entry(name: RunPart, index: number): number {
-    const [size, perPage, start] = PARTS[name];
+  entry(name: RunPartName, index: number): number {
+    const [size, perPage, start] = RUN_PART_LAYOUT[name];
     const page = Math.floor(index / perPage);
     return this.part(name) + page * RUN_PAGE_BYTES + start + (index % perPage) * size;
   }

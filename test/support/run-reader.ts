@@ -9,7 +9,7 @@ const PAGE_BYTES = 4096;
 const MAGIC = "CAIRNIDX";
 
 /** The parts in their order: bytes of an entry, entries of a page, where in the page they begin. */
-const PARTS = {
+export const RUN_PART_LAYOUT = {
   ids: [20, 204, 0],
   heads: [28, 145, 8],
   places: [8, 511, 0],
@@ -25,7 +25,7 @@ const PARTS = {
   headFences: [4, 1022, 0],
 } as const;
 
-type PartName = keyof typeof PARTS;
+export type RunPartName = keyof typeof RUN_PART_LAYOUT;
 
 interface ReadStream {
   /** First of the 96 bits as a number of 24 hex digits, the low 64 bits first. */
@@ -92,10 +92,10 @@ export function readRun(bytes: Uint8Array): ReadRun {
     );
   }
 
-  const entries = {} as Record<PartName, number[]>;
+  const entries = {} as Record<RunPartName, number[]>;
   let nextPage = 1;
-  for (const [index, name] of (Object.keys(PARTS) as PartName[]).entries()) {
-    const [size, perPage, start] = PARTS[name];
+  for (const [index, name] of (Object.keys(RUN_PART_LAYOUT) as RunPartName[]).entries()) {
+    const [size, perPage, start] = RUN_PART_LAYOUT[name];
     const firstPage = number(112 + index * 16);
     const count = number(112 + index * 16 + 8);
     expectEqual(firstPage, nextPage, `first page of ${name}`);
