@@ -1,7 +1,9 @@
 /**
  * `make fuzz`: all fuzzers, or one, for as long as it is told.
  *
- *   --seconds=60   for all together; what has no more cases leaves its time to the others
+ * All of them run in two lanes, side by side, each a process of its own that has one fuzzer at a time.
+ *
+ *   --seconds=60   for all together; what has no more cases leaves its time to the others of its lane
  *   --target=NAME  that one alone
  *   --seed=N       with a target: that case or input alone. Without one: where random numbers begin
  *   --cases=N      with a target: so many cases at the most
@@ -18,6 +20,9 @@ import { keepInCorpus, readCorpus } from "./corpus.ts";
 import type { ByteTarget, CaseTarget } from "./target.ts";
 
 const SECONDS_DEFAULT = 60;
+/** The fuzzers of each lane: the recovery rule, of which most is wanted, has most of one. */
+const FIRST_LANE = ["crash", "linearizability", "kill", "http"];
+const LANES = ["first", "second"] as const;
 /** Between two lines that say how far a fuzzer is. */
 const TELL_INTERVAL_MS = 10_000;
 
@@ -35,19 +40,23 @@ const { values } = parseArgs({
     target: { type: "string", default: "" },
     seed: { type: "string", default: "" },
     cases: { type: "string", default: "" },
+    lane: { type: "string", default: "" },
   },
 });
 const seed = values.seed === "" ? null : Number(values.seed);
 const seconds = values.seconds === "" ? SECONDS_DEFAULT : Number(values.seconds);
 const casesMax = values.cases === "" ? Number.POSITIVE_INFINITY : Number(values.cases);
-const chosen = [...CASE_TARGETS, ...BYTE_TARGETS].filter(
-  ({ name }) => values.target === "" || name === values.target,
-);
+const chosen = [...CASE_TARGETS, ...BYTE_TARGETS].filter(({ name }) => {
+  const lane = FIRST_LANE.includes(name) ? "first" : "second";
+  return ["", name].includes(values.target) && ["", lane].includes(values.lane);
+});
 if (chosen.length === 0 || [seed ?? 1, seconds, casesMax].some(Number.isNaN)) {
   const names = [...CASE_TARGETS, ...BYTE_TARGETS].map(({ name }) => name).join(", ");
   console.error(`SECONDS, SEED and CASES are numbers; TARGET is one of: ${names}`);
   process.exit(2);
 }
+
+if (values.target === "" && values.lane === "") process.exit(await runLanes());
 
 const endMs = performance.now() + seconds * 1_000;
 let failed = false;
@@ -65,6 +74,16 @@ for (const [index, target] of chosen.entries()) {
   failed ||= fails;
 }
 process.exit(failed ? 1 : 0);
+
+/** Runs all lanes side by side; gives the exit code. */
+async function runLanes(): Promise<number> {
+  const codes = LANES.map((lane) => {
+    const options = [...process.argv.slice(2), `--lane=${lane}`];
+    const command = [process.execPath, import.meta.filename, ...options];
+    return Bun.spawn(command, { stdin: "ignore", stdout: "inherit", stderr: "inherit" }).exited;
+  });
+  return Math.max(...(await Promise.all(codes)));
+}
 
 /** True where it failed. */
 async function fuzzCases(target: CaseTarget, limits: Limits): Promise<boolean> {
