@@ -252,6 +252,30 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "count == 0",
     tests: ["test/fuzz.test.ts"],
   },
+  {
+    name: "read a body that is none, in a segment that no start reads",
+    file: "core-wasm/assembly/cache.ts",
+    find: " && bodyIsWhole(frame, length)",
+    replace: "",
+    tests: ["test/fuzz.test.ts"],
+    only: "frames: ",
+  },
+  {
+    name: "follow a place of an index run wherever it leads",
+    file: "core-wasm/assembly/runs.ts",
+    find: "  if (!canBe) runRefuseValue(run, part, index);\n",
+    replace: "",
+    tests: ["test/fuzz.test.ts"],
+    only: "runs: ",
+  },
+  {
+    name: "take over partitions of an index run that do not go on from the one before it",
+    file: "core-wasm/assembly/runs.ts",
+    find: "  if (!partitionsFollow(run)) return PARTITIONS_MISFIT;\n",
+    replace: "",
+    tests: ["test/fuzz.test.ts"],
+    only: "runs: ",
+  },
   // ── bounds ──
   {
     name: "an unbounded queue: read on while a client does not take its replies",
