@@ -12,7 +12,7 @@ import {
 import { placeOf } from "./lookup";
 import { PART_ORDER, PART_PARTITION_PLACES, PART_PLACES } from "./run-format";
 import {
-  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStream, runFrom, runNewStreams, runTo,
+  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStreamPlaces, runFrom, runNewStreams, runTo,
   runValue, runValuesBelow,
 } from "./runs";
 
@@ -91,7 +91,7 @@ export function piecesOfStream(low: u64, high: u32): void {
   }
   for (let i = runCount; i > 0 && !isWhole; i--) {
     const run = runAt(i - 1);
-    if (!runFindStream(run, low, high)) continue;
+    if (!runFindStreamPlaces(run, low, high)) continue;
     first = foundFirst;
     addPiece(foundCount, run, PART_PLACES, foundStart, 0, 0);
     isWhole = first == 0;

@@ -8,7 +8,7 @@
 // A look-up by hash asks the run's filter, finds the page with the fences, which are the pages' first hashes, and reads
 // that page. Filters and fences are read when a run is opened, a piece at a time, since a large run has many.
 import { allocate, release } from "./memory";
-import { pageOf, pagesMax, pagesRead } from "./pages";
+import { pageOf, pagesRead } from "./pages";
 import { partitionResume } from "./memtable";
 import { filterMayHold } from "./run-filter";
 import {
@@ -18,6 +18,7 @@ import {
   PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_PARTITIONS, PART_SIZE, PART_TIMES, PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE,
   runSeed,
 } from "./run-format";
+import { headOffer } from "./heads";
 import { timesUnite } from "./times";
 
 /** Runs at a time; merging keeps them far fewer. */
@@ -47,11 +48,6 @@ export const WANTS_HEAD_FILTER: u32 = 2;
 const runs: usize = memory.data(64 * sizeof<u32>(), 4);
 export let runCount: u32 = 0;
 
-/** Every append to a stream looks at a page of PART_HEADS, so these stay in memory longer than others. */
-const HEADS_WEIGHT: u32 = 3;
-/** Share of all pages that may be read ahead of their use: so many of 4. */
-const PRELOADED_OF_4: u64 = 3;
-
 /** Pages that a step of loading reads. */
 const LOAD_PAGES: u32 = 64;
 let loadArea: usize = 0;
@@ -80,8 +76,7 @@ export function runsInit(): void {
 }
 
 @inline export function partPage(run: usize, part: u32, page: u32): usize {
-  const weight: u32 = part == PART_HEADS ? HEADS_WEIGHT : 1;
-  return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page, weight);
+  return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page);
 }
 
 /** Position behind what the runs cover. */
@@ -172,23 +167,26 @@ function loadPiece(run: usize, part: u32, table: usize, perPage: u32, entrySize:
   return false;
 }
 
-/** Pages of the run that appends and ESVER look at. */
-function headPages(run: usize): u32 {
-  return <u32>((partEntries(run, PART_HEADS) + HEADS_PER_PAGE - 1) / HEADS_PER_PAGE);
-}
-
-/** Whether the pages that appends look at may all be in memory, beside what else is read. */
-export function runsFitPages(): bool {
-  let pages: u64 = 0;
-  for (let i: u32 = 0; i < runCount; i++) pages += headPages(runAt(i));
-  return pages * 4 <= <u64>pagesMax() * PRELOADED_OF_4;
-}
-
-/** Reads `count` of these pages, from one on; false where there are no more. */
-export function runPreload(run: usize, from: u32, count: u32): bool {
-  const end = min(headPages(run), from + count);
-  for (let page = from; page < end; page++) partPage(run, PART_HEADS, page);
-  return from + count < headPages(run);
+/**
+ * Offers the heads (heads.ts) of the run's streams, of up to `LOAD_PAGES` pages from one on; gives the page to go on with, 0 at
+ * the end. Of several runs the newest comes first.
+ */
+export function runOfferHeads(run: usize, page: u32): u32 {
+  const entries = partEntries(run, PART_HEADS);
+  const pages = <u32>((entries + HEADS_PER_PAGE - 1) / HEADS_PER_PAGE);
+  const count = min(pages - page, LOAD_PAGES);
+  if (count == 0) return 0;
+  runReadPages(run, firstPage(run, PART_HEADS) + page, count, loadArea);
+  for (let i: u32 = 0; i < count; i++) {
+    const left = entries - <u64>(page + i) * HEADS_PER_PAGE;
+    let entry = loadArea + <usize>i * PAGE_SIZE + HEADS_START;
+    const end = entry + <usize>min<u64>(left, HEADS_PER_PAGE) * HEAD_SIZE;
+    for (; entry < end; entry += HEAD_SIZE) {
+      if (load<u32>(entry, 24) != 0) continue; // a key of its own
+      headOffer(load<u64>(entry), load<u32>(entry, 8), (load<u64>(entry, 16) >> 16) + load<u32>(entry, 12));
+    }
+  }
+  return page + count == pages ? 0 : page + count;
 }
 
 /** Takes over, at a start, what a run knows of times and of the partitions' sequences; run after run, oldest first. */
@@ -314,28 +312,19 @@ export function runFindId(run: usize, low: u64, high: u32): bool {
   return true;
 }
 
-/** What a run has of a stream, after `runFindStream`: its events here, and index of their places in PART_PLACES. */
+/** What a run has of a stream, after `runFindStream`: its events here, and the first one's version. */
 export let foundCount: u32 = 0;
 export let foundFirst: u64 = 0;
-export let foundHash: u32 = 0;
+/** Index of their places in PART_PLACES, after `runFindStreamPlaces`. */
 export let foundStart: u64 = 0;
 /** The explicit key, or 0. */
 export let foundKey: usize = 0;
 const keyCopy: usize = memory.data(16, 8);
 
 export function runFindStream(run: usize, low: u64, high: u32): bool {
-  const filter: usize = load<u32>(run, RUN_HEAD_FILTER);
-  if (filter != 0 && !filterMayHold(filter, load<u32>(run + RUN_HEAD_FILTER, 4), low, high)) return false;
-  const entry = find(run, PART_HEADS, RUN_HEAD_FENCES, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, low, high);
+  const entry = findHead(run, low, high);
   if (entry == 0) return false;
-  foundCount = load<u32>(entry, 12);
-  const first = load<u64>(entry, 16);
-  foundFirst = first >> 16;
-  foundHash = <u32>first & 0xffff;
-  const page = entry - <usize>foundIndex * HEAD_SIZE - HEADS_START;
-  let start = load<u64>(page);
-  for (let ptr = page + HEADS_START; ptr < entry; ptr += HEAD_SIZE) start += load<u32>(ptr, 12);
-  foundStart = start;
+  takeHead(entry);
   const key = load<u32>(entry, 24);
   foundKey = 0;
   if (key != 0) {
@@ -344,6 +333,29 @@ export function runFindStream(run: usize, low: u64, high: u32): bool {
     foundKey = keyCopy;
   }
   return true;
+}
+
+/** As `runFindStream`, with `foundStart` and without `foundKey`. */
+export function runFindStreamPlaces(run: usize, low: u64, high: u32): bool {
+  const entry = findHead(run, low, high);
+  if (entry == 0) return false;
+  takeHead(entry);
+  const page = entry - <usize>foundIndex * HEAD_SIZE - HEADS_START;
+  let start = load<u64>(page);
+  for (let ptr = page + HEADS_START; ptr < entry; ptr += HEAD_SIZE) start += load<u32>(ptr, 12);
+  foundStart = start;
+  return true;
+}
+
+@inline function takeHead(entry: usize): void {
+  foundCount = load<u32>(entry, 12);
+  foundFirst = load<u64>(entry, 16) >> 16;
+}
+
+function findHead(run: usize, low: u64, high: u32): usize {
+  const filter: usize = load<u32>(run, RUN_HEAD_FILTER);
+  if (filter != 0 && !filterMayHold(filter, load<u32>(run + RUN_HEAD_FILTER, 4), low, high)) return 0;
+  return find(run, PART_HEADS, RUN_HEAD_FENCES, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, low, high);
 }
 
 // ── look-ups by number ────────────────────────────────────────────────────────────────────────────

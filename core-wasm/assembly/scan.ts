@@ -16,7 +16,7 @@ import { hash, hashHigh, hashLow } from "./hash";
 import { eventWriteInRow, eventWriteMax } from "./encoding";
 import { NAME_REPLY_FIXED_MAX, nameReply } from "./resp";
 import {
-  durablePlace, eventIdFind, foundPlace, headHash, headKey, headNext, placeIndex, placeOf, placeOffset, positionOf, streamFindVisible,
+  durablePlace, eventIdFind, foundPlace, headKey, headNext, placeIndex, placeOf, placeOffset, positionOf, streamFindVisible,
 } from "./lookup";
 import {
   piecesBelow, piecesCount, piecesFirst, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
@@ -155,7 +155,7 @@ export function scanOpenStream(
     openNumbers(0, 0, 0, from, to, count, isReverse);
     return;
   }
-  const admits = !isFiltered || filterAdmitsStream(headHash, headKey, stream, size);
+  const admits = !isFiltered || filterAdmitsStream(headKey, stream, size);
   hash(stream, size);
   piecesOfStream(hashLow, hashHigh);
   openPieces(admits, from, to, count, isReverse);

@@ -20,6 +20,7 @@ export interface CoreExports {
     partitions: number,
     cacheBytes: number,
     pageBytes: number,
+    headBytes: number,
     batchBytesMax: number,
   ): void;
   setSecret(address: number): void;
@@ -243,21 +244,24 @@ export interface CoreExports {
   memtableSequences(): number;
   memtableSequencesTo(out: number): void;
   sealFull(): number;
-  memtableDrop(): void;
+  memtableKeepHeads(count: number): number;
+  memtableGiveUp(): void;
   memtableBytes(): number;
   timesTo(from: number, to: number, out: number): void;
   stretchOfPosition(position: number): number;
   runOpen(header: number, handle: number, wants: number): number;
   runLoad(run: number): number;
   runClose(run: number): void;
-  runsFitPages(): number;
-  runPreload(run: number, from: number, count: number): number;
+  runOfferHeads(run: number, page: number): number;
+  headsAreFilled(): number;
+  headsBytes(): number;
   runReadPages(run: number, page: number, count: number, out: number): void;
   runsReplace(index: number, count: number, run: number): void;
   getRunCount(): number;
   runsEnd(): number;
   runsBytes(): number;
   pagesBytes(): number;
+  pagesLimit(bytes: number): void;
   getPageReads(): number;
   resumeIndex(): void;
 
@@ -312,6 +316,8 @@ export interface CoreOptions {
   readonly cacheBytes: number;
   /** Pages of index runs kept in memory. */
   readonly pageBytes: number;
+  /** Heads of streams kept in memory; 0 for a core that no appends come to. */
+  readonly headBytes: number;
   /** Encoded transactions that may wait for one sync. */
   readonly batchBytesMax: number;
   /** Fills its argument with random bytes. */
@@ -388,6 +394,7 @@ export class Core {
       options.partitions,
       options.cacheBytes,
       options.pageBytes,
+      options.headBytes,
       options.batchBytesMax,
     );
     this.requestAddress = this.exports.requestsPtr();

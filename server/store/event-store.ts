@@ -92,6 +92,8 @@ export interface MemoryFigures {
   readonly memtableBytes: number;
   /** Filters and fences of the runs. */
   readonly filterBytes: number;
+  /** Heads of streams. */
+  readonly headBytes: number;
   /** Pages of runs in memory, and pages read since the start. */
   readonly pageBytes: number;
   readonly pageReads: number;
@@ -178,6 +180,7 @@ export class EventStore extends EventReader {
           partitions,
           cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
           pageBytes: indexMemory.pageBytes,
+          headBytes: indexMemory.headBytes,
           batchBytesMax: BATCH_BYTES_MAX,
           random: options.random,
         }),
@@ -704,6 +707,7 @@ export class EventStore extends EventReader {
       memtableBytes: exports.memtableBytes(),
       filterBytes: exports.runsBytes(),
       pageBytes: exports.pagesBytes(),
+      headBytes: exports.headsBytes(),
       pageReads: exports.getPageReads(),
       runCount: this.index.runCount,
       diskBytes: this.index.diskBytes,
