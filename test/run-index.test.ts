@@ -38,6 +38,8 @@ const TIMEOUT_MS = 10 * 60_000;
 interface HostOptions {
   readonly partitions: number;
   readonly memtableEvents: number;
+  /** A quarter of it is for heads of streams, 64 bytes for four; pages of runs are as few as there can be. */
+  readonly indexMemoryBytes: number;
 }
 
 /** A store on a simulated disk behind a RESP door, in this process. */
@@ -53,13 +55,13 @@ class InProcessHost implements ModelHost {
   }
 
   async start(): Promise<number> {
-    const { partitions, memtableEvents } = this.options;
+    const { partitions, memtableEvents, indexMemoryBytes } = this.options;
     this.store = openRunStore(this.disk, memtableEvents, this.log, {
       partitions,
       schedules: true,
       clock: Date.now,
       cacheBytes: 64 * KiB,
-      indexMemoryBytes: 0, // as few pages of runs as there can be
+      indexMemoryBytes,
     });
     this.door = new RespDoor({
       store: this.store,
@@ -86,9 +88,9 @@ class InProcessHost implements ModelHost {
 
 describe("random commands, restarts and kills agree with the model", () => {
   const cases: readonly HostOptions[] = [
-    { partitions: 1, memtableEvents: 3 },
-    { partitions: 4, memtableEvents: 7 },
-    { partitions: 65_536, memtableEvents: 5 },
+    { partitions: 1, memtableEvents: 3, indexMemoryBytes: 4 * 64 },
+    { partitions: 4, memtableEvents: 7, indexMemoryBytes: 64 * KiB },
+    { partitions: 65_536, memtableEvents: 5, indexMemoryBytes: 0 },
   ];
   for (const options of cases) {
     const { partitions, memtableEvents } = options;
