@@ -156,7 +156,7 @@ test("a stream's default key, given for a whole transaction, is no key of its ow
 
 describe("over the wire", () => {
   test("a page that is damaged in the midst of a scan gives one error reply, and the connection goes on", async () => {
-    const host = new InProcessHost({ partitions: 4, memtableEvents: 700 });
+    const host = new InProcessHost({ indexMemoryBytes: 0, partitions: 4, memtableEvents: 700 });
     let client = await RespClient.connect3(await host.start());
     const events = Array.from({ length: 50 }, () => ["long", "Changed"]).flat();
     for (let i = 0; i < 16; i++) await client.value("EMAPPEND", "*", ...events);
@@ -184,7 +184,7 @@ describe("over the wire", () => {
   });
 
   test("INFO tells of runs, and READONLY and INFO of a disk that does not take them", async () => {
-    const host = new InProcessHost({ partitions: 4, memtableEvents: 5 });
+    const host = new InProcessHost({ indexMemoryBytes: 0, partitions: 4, memtableEvents: 5 });
     const client = await RespClient.connect3(await host.start());
     host.disk.fail({ kind: "create", code: "ENOSPC", path: "/index", times: Infinity });
     const replies = await client.pipeline(

@@ -6,6 +6,8 @@ import { PAGE_SIZE, pageIsWhole } from "./run-format";
 
 @external("env", "readPages")
 declare function readPages(handle: u32, page: u32, count: u32, ptr: usize): void;
+@external("env", "pageWanted")
+declare function pageWanted(handle: u32, page: u32): void;
 @external("env", "pageDamaged")
 declare function pageDamaged(handle: u32, page: u32): void;
 
@@ -48,6 +50,11 @@ export function pageOf(handle: u32, seed: u32, page: u32): usize {
   if (!pageIsWhole(area, seed, page)) pageDamaged(handle, page);
   store<u32>(slot, <u32>PAGE_SIZE, SLOT_LOADED);
   return area;
+}
+
+/** Says that a page is asked for soon, so that the disk reads several of them at a time. */
+export function pageHint(handle: u32, page: u32): void {
+  if (clockFind(clock, (<u64>handle << 32) | page) == 0) pageWanted(handle, page);
 }
 
 /** Reads `count` pages that follow one another past the cache, to `ptr`, and checks them. */

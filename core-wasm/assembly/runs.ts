@@ -8,7 +8,7 @@
 // A look-up by hash asks the run's filter, finds the page with the fences, which are the pages' first hashes, and reads
 // that page. Filters and fences are read when a run is opened, a piece at a time, since a large run has many.
 import { allocate, release } from "./memory";
-import { pageOf, pagesRead } from "./pages";
+import { pageHint, pageOf, pagesRead } from "./pages";
 import { partitionResume } from "./memtable";
 import { filterMayHold } from "./run-filter";
 import {
@@ -352,9 +352,28 @@ export function runFindStreamPlaces(run: usize, low: u64, high: u32): bool {
   foundFirst = load<u64>(entry, 16) >> 16;
 }
 
-function findHead(run: usize, low: u64, high: u32): usize {
+/** Says that `runFindStreamPlaces` comes soon. */
+export function runHintStream(run: usize, low: u64, high: u32): void {
+  if (partEntries(run, PART_HEADS) == 0 || !mayHaveStream(run, low, high)) return;
+  hintPage(run, PART_HEADS, fencedPage(run + RUN_HEAD_FENCES, <u32>(low >> 32)));
+}
+
+/** Says that `runValue` comes soon. */
+export function runHintValue(run: usize, part: u32, index: u64): void {
+  hintPage(run, part, <u32>(index / PLACES_PER_PAGE));
+}
+
+@inline function hintPage(run: usize, part: u32, page: u32): void {
+  pageHint(load<u32>(run, RUN_HANDLE), firstPage(run, part) + page);
+}
+
+@inline function mayHaveStream(run: usize, low: u64, high: u32): bool {
   const filter: usize = load<u32>(run, RUN_HEAD_FILTER);
-  if (filter != 0 && !filterMayHold(filter, load<u32>(run + RUN_HEAD_FILTER, 4), low, high)) return 0;
+  return filter == 0 || filterMayHold(filter, load<u32>(run + RUN_HEAD_FILTER, 4), low, high);
+}
+
+function findHead(run: usize, low: u64, high: u32): usize {
+  if (!mayHaveStream(run, low, high)) return 0;
   return find(run, PART_HEADS, RUN_HEAD_FENCES, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, low, high);
 }
 

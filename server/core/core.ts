@@ -333,8 +333,15 @@ export interface CoreOptions {
 export interface PageSource {
   /** Fills `target` with the pages from `page` on of the run that is known as `handle`; throws where it cannot. */
   readPages(handle: number, page: number, target: Uint8Array): void;
+  /** A page is going to be asked for. */
+  pageWanted(handle: number, page: number): void;
   /** A page is not what was written: throws what the call's user is to be told. */
   pageDamaged(handle: number, page: number): never;
+}
+
+/** Who is told what of the log is going to be read. */
+export interface LogSource {
+  willRead(offset: number, bytes: number): void;
 }
 
 /** Bytes of a page of an index run. */
@@ -357,6 +364,8 @@ export class Core {
   readonly resultAddress: number;
   /** Set by whoever opens runs. */
   pages: PageSource | null = null;
+  /** Set by whoever loads blocks of the log. */
+  log: LogSource | null = null;
   private bytesView = new Uint8Array(0);
   private wordsView = new Uint32Array(0);
   private doublesView = new Float64Array(0);
@@ -377,6 +386,12 @@ export class Core {
           const start = address >>> 0;
           const target = this.memory.subarray(start, start + count * PAGE_BYTES);
           (this.pages as PageSource).readPages(handle >>> 0, page >>> 0, target);
+        },
+        pageWanted: (handle: number, page: number) => {
+          (this.pages as PageSource).pageWanted(handle >>> 0, page >>> 0);
+        },
+        logWanted: (offset: number, size: number) => {
+          this.log?.willRead(offset, size);
         },
         pageDamaged: (handle: number, page: number) => {
           (this.pages as PageSource).pageDamaged(handle >>> 0, page >>> 0);

@@ -320,6 +320,10 @@ export class RunSet implements PageSource {
     if (count < target.length) throw this.damage(name, page);
   }
 
+  pageWanted(handle: number, page: number): void {
+    this.fileOf(handle).file.willRead?.(page * PAGE_BYTES, PAGE_BYTES);
+  }
+
   pageDamaged(handle: number, page: number): never {
     throw this.damage(this.fileOf(handle).name, page);
   }
