@@ -18,6 +18,11 @@ export interface DiskFile {
   readonly path: string;
   /** Reads up to `target.length` bytes at `offset`; returns how many there were. */
   read(target: Uint8Array, offset: number): number;
+  /**
+   * Has the system read bytes in the background, so that reads of several places overlap: a hint, that may do nothing.
+   * Left out where a test's disk has no background.
+   */
+  willRead?(offset: number, bytes: number): void;
   /** Writes up to `source.length` bytes at `offset`; returns how many were taken. */
   write(source: Uint8Array, offset: number): number;
   /**
@@ -88,6 +93,10 @@ class SystemFile implements DiskFile {
 
   read(target: Uint8Array, offset: number): number {
     return fs.readSync(this.descriptor, target, 0, target.length, offset);
+  }
+
+  willRead(offset: number, bytes: number): void {
+    adviseWillNeed(this.descriptor, offset, bytes);
   }
 
   write(source: Uint8Array, offset: number): number {
@@ -201,6 +210,23 @@ function flock(descriptor: number, operation: number): number {
   const name = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
   libc ??= dlopen(name, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } });
   return libc.symbols.flock(descriptor, operation);
+}
+
+const POSIX_FADV_WILLNEED = 3;
+
+let advise: ((descriptor: number, offset: number, bytes: number, advice: number) => number) | null =
+  null;
+
+/** posix_fadvise, which Linux has. What it returns is of no use: it is a hint. */
+function adviseWillNeed(descriptor: number, offset: number, bytes: number): void {
+  if (process.platform !== "linux") return;
+  advise ??= dlopen("libc.so.6", {
+    posix_fadvise: {
+      args: [FFIType.i32, FFIType.i64, FFIType.i64, FFIType.i32],
+      returns: FFIType.i32,
+    },
+  }).symbols.posix_fadvise as NonNullable<typeof advise>;
+  advise(descriptor, offset, bytes, POSIX_FADV_WILLNEED);
 }
 
 /** A third of the share of other threads, so that work which appends may come to wait for is never starved. */

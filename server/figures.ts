@@ -123,10 +123,11 @@ function addCacheAndIndex(metrics: MetricsRegistry, store: EventStore): void {
     exports.getCacheMisses(),
   );
   metrics.gauge("cairn_index_memory_bytes", "The index in memory, by part.", () => {
-    const { memtableBytes, filterBytes, pageBytes } = figures();
+    const { memtableBytes, headBytes, filterBytes, pageBytes } = figures();
     return [
       { labels: { part: "memtables" }, value: memtableBytes },
       { labels: { part: "filters" }, value: filterBytes },
+      { labels: { part: "heads" }, value: headBytes },
       { labels: { part: "pages" }, value: pageBytes },
     ];
   });

@@ -122,6 +122,12 @@ export const LOGGED_PATH_LENGTH_MAX = 1_024;
 export const SEGMENT_BYTES_MIN = 64 * KiB;
 export const SEGMENT_BYTES_MAX = 1 * GiB;
 export const SEGMENT_BYTES_DEFAULT = 64 * MiB;
+/**
+ * Segment files kept open for reading: as many as descriptors allow beside all connections, within these. Above: the one
+ * opened longest ago is closed.
+ */
+export const SEGMENT_FILES_OPEN_MIN = 16;
+export const SEGMENT_FILES_OPEN_MAX = 1_024;
 /** Encoded transactions that wait for their sync. Above: appends wait, so their connections stop being read. */
 export const BATCH_BYTES_MAX = 32 * MiB;
 /** A file beside the log (a prepared segment) is written in slices of this size, each synced. */

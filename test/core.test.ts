@@ -37,6 +37,7 @@ function makeCore(): Core {
     partitions: 4,
     cacheBytes: 64 * KiB,
     pageBytes: 64 * KiB,
+    headBytes: 0,
     batchBytesMax: MiB,
     random: (target) => new Random(SEED).fill(target),
   });

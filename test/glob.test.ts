@@ -59,6 +59,7 @@ const core = new Core({
   partitions: 1,
   cacheBytes: 64 * KiB,
   pageBytes: 64 * KiB,
+  headBytes: 0,
   batchBytesMax: MiB,
   random: () => undefined,
 });

@@ -38,6 +38,8 @@ const TIMEOUT_MS = 10 * 60_000;
 interface HostOptions {
   readonly partitions: number;
   readonly memtableEvents: number;
+  /** A quarter of it is for heads of streams, 64 bytes for four; pages of runs are as few as there can be. */
+  readonly indexMemoryBytes: number;
 }
 
 /** A store on a simulated disk behind a RESP door, in this process. */
@@ -53,13 +55,13 @@ class InProcessHost implements ModelHost {
   }
 
   async start(): Promise<number> {
-    const { partitions, memtableEvents } = this.options;
+    const { partitions, memtableEvents, indexMemoryBytes } = this.options;
     this.store = openRunStore(this.disk, memtableEvents, this.log, {
       partitions,
       schedules: true,
       clock: Date.now,
       cacheBytes: 64 * KiB,
-      indexMemoryBytes: 0, // as few pages of runs as there can be
+      indexMemoryBytes,
     });
     this.door = new RespDoor({
       store: this.store,
@@ -86,9 +88,9 @@ class InProcessHost implements ModelHost {
 
 describe("random commands, restarts and kills agree with the model", () => {
   const cases: readonly HostOptions[] = [
-    { partitions: 1, memtableEvents: 3 },
-    { partitions: 4, memtableEvents: 7 },
-    { partitions: 65_536, memtableEvents: 5 },
+    { partitions: 1, memtableEvents: 3, indexMemoryBytes: 4 * 64 },
+    { partitions: 4, memtableEvents: 7, indexMemoryBytes: 64 * KiB },
+    { partitions: 65_536, memtableEvents: 5, indexMemoryBytes: 0 },
   ];
   for (const options of cases) {
     const { partitions, memtableEvents } = options;
@@ -154,7 +156,7 @@ test("a stream's default key, given for a whole transaction, is no key of its ow
 
 describe("over the wire", () => {
   test("a page that is damaged in the midst of a scan gives one error reply, and the connection goes on", async () => {
-    const host = new InProcessHost({ partitions: 4, memtableEvents: 700 });
+    const host = new InProcessHost({ indexMemoryBytes: 0, partitions: 4, memtableEvents: 700 });
     let client = await RespClient.connect3(await host.start());
     const events = Array.from({ length: 50 }, () => ["long", "Changed"]).flat();
     for (let i = 0; i < 16; i++) await client.value("EMAPPEND", "*", ...events);
@@ -182,7 +184,7 @@ describe("over the wire", () => {
   });
 
   test("INFO tells of runs, and READONLY and INFO of a disk that does not take them", async () => {
-    const host = new InProcessHost({ partitions: 4, memtableEvents: 5 });
+    const host = new InProcessHost({ indexMemoryBytes: 0, partitions: 4, memtableEvents: 5 });
     const client = await RespClient.connect3(await host.start());
     host.disk.fail({ kind: "create", code: "ENOSPC", path: "/index", times: Infinity });
     const replies = await client.pipeline(

@@ -524,7 +524,13 @@ const STORE = {
   logBytes: () => 2_000_000,
   segmentCount: () => 1,
   subscriptions: { count: 4, behindCount: 1, waitingCount: 2 },
-  memoryFigures: () => ({ memtableBytes: 100, filterBytes: 20, pageBytes: 3, runCount: 7 }),
+  memoryFigures: () => ({
+    memtableBytes: 100,
+    filterBytes: 20,
+    pageBytes: 3,
+    headBytes: 4_000,
+    runCount: 7,
+  }),
 };
 
 function newServer(): ServerInfo {

@@ -55,6 +55,16 @@ export function cacheBytes(): usize {
   return <usize>clockCount(clock) * (BLOCK_SIZE + VERIFIED_SIZE);
 }
 
+@external("env", "logWanted")
+declare function logWanted(offset: f64, size: u32): void;
+
+/** Says that the frame at a log offset is asked for soon, so that the disk reads several of them at a time. */
+export function frameHint(offset: u64): void {
+  const number = offset >> BLOCK_SHIFT;
+  if (offset >= durableOffset || clockFind(clock, number) != 0) return;
+  logWanted(<f64>(number << BLOCK_SHIFT), <u32>BLOCK_SIZE);
+}
+
 /** A checked frame, in `foundFrame` after DONE. */
 export let foundFrame: usize = 0;
 /** Log offset of the frame that was asked for last: what an error names. */

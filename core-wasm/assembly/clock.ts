@@ -1,12 +1,11 @@
 // A bounded number of equal areas, found by a number: what the caches of blocks and of index pages are made of.
 //
 //   clock   0 slots ptr │ 4 slots at the most │ 8 slots │ 12 hand │ 16 index ptr │ 20 index mask │ 24 area size │ 28 last slot
-//   slot    0 number u64 │ 8 loaded bytes u32 │ 12 times that the hand passes it by u32 │ 16 area ptr u32 │ 20 –
+//   slot    0 number u64 │ 8 loaded bytes u32 │ 12 used since the hand passed it u32 │ 16 area ptr u32 │ 20 –
 //   index   open addressing from a number to its slot's index + 1; at most half full
 //
-// Replacement is CLOCK (Corbató, 1968): a hand passes over the slots and takes the first that was not used since. What is
-// dear to lose is passed by more than once.
-import { allocate } from "./memory";
+// Replacement is CLOCK (Corbató, 1968): a hand passes over the slots and takes the first that was not used since.
+import { allocate, release } from "./memory";
 
 export const CLOCK_SIZE: usize = 32;
 const SLOTS: usize = 0;
@@ -42,10 +41,6 @@ export function clockInit(clock: usize, slotMax: u32, size: usize): void {
 
 @inline export function clockCount(clock: usize): u32 {
   return load<u32>(clock, SLOT_COUNT);
-}
-
-@inline export function clockMax(clock: usize): u32 {
-  return load<u32>(clock, SLOT_MAX);
 }
 
 /** Which of the clock's slots this is. */
@@ -106,7 +101,7 @@ export function clockTake(clock: usize, number: u64): usize {
       slot = passed;
       unlink(clock, load<u64>(passed));
     } else {
-      store<u32>(passed, used - 1, SLOT_USED);
+      store<u32>(passed, 0, SLOT_USED);
     }
   }
   store<u32>(clock, 0, LAST);
@@ -119,6 +114,21 @@ export function clockTake(clock: usize, number: u64): usize {
   while (load<u32>(index + (at << 2)) != 0) at = (at + 1) & mask;
   store<u32>(index + (at << 2), slotIndex(clock, slot) + 1);
   return slot;
+}
+
+/** Bounds a clock to fewer areas, or to more again, up to what `clockInit` was told. What is above is given back. */
+export function clockLimit(clock: usize, slotMax: u32): void {
+  store<u32>(clock, slotMax, SLOT_MAX);
+  let count = load<u32>(clock, SLOT_COUNT);
+  if (count <= slotMax) return;
+  store<u32>(clock, 0, LAST);
+  store<u32>(clock, 0, HAND);
+  while (count > slotMax) {
+    const slot = slotAt(clock, --count);
+    unlink(clock, load<u64>(slot, SLOT_NUMBER));
+    release(load<u32>(slot, SLOT_AREA), load<u32>(clock, AREA_SIZE));
+  }
+  store<u32>(clock, count, SLOT_COUNT);
 }
 
 /** Takes a number out of the index and closes the gap (Knuth 6.4, algorithm R). */

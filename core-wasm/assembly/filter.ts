@@ -100,12 +100,10 @@ export function filterAdmitsPartition(partition: u32): bool {
 }
 
 /** Whether events of this stream, which has this explicit key (0: its default), may match. */
-export function filterAdmitsStream(hash16: u32, explicitKey: usize, stream: usize, size: usize): bool {
-  if (!filterAdmitsPartition(partitionOf(hash16))) return false;
-  if (parts & PART_KEY) {
-    if (hash16 != keyHash) return false;
-    if (!uuidEquals(explicitKey != 0 ? explicitKey : defaultKey(stream, size), key)) return false;
-  }
+export function filterAdmitsStream(explicitKey: usize, stream: usize, size: usize): bool {
+  const streamKey = explicitKey != 0 ? explicitKey : defaultKey(stream, size);
+  if (!filterAdmitsPartition(partitionOf(partitionHash(streamKey)))) return false;
+  if (parts & PART_KEY && !uuidEquals(streamKey, key)) return false;
   return (parts & PART_MATCH) == 0 || globMatches(pattern, patternSize, stream, size);
 }
 

@@ -13,12 +13,13 @@ import {
   resultRecordedAt, sequencerInit,
 } from "./sequencer";
 import {
-  memtableAt, memtableBytes as bytesInMemtables, memtableCopyRows, memtableCopyStreams, memtableCount, memtableCrc, memtableDrop, memtableEnd,
+  memtableAt, memtableBytes as bytesInMemtables, memtableCopyRows, memtableCopyStreams, memtableCount, memtableCrc, memtableEnd,
   memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesAreFull, memtablesBegin, memtablesInit,
   memtablesLimit, partitionOf,
 } from "./memtable";
-import { streamCount as countStreams } from "./lookup";
-import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit } from "./pages";
+import { memtableGiveUp, memtableKeepHeads, streamCount as countStreams } from "./lookup";
+import { headsBytes as bytesInHeads, headsInit } from "./heads";
+import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit, pagesLimit } from "./pages";
 import {
   runAt, runBytes as bytesOfRun, runCount, runEndOffset, runRecordedAt, runsEnd as endOfRuns, runsInit,
 } from "./runs";
@@ -66,17 +67,21 @@ export { feedMessages, feedMessagesMax, pushExamine, pushForget, publishMessages
 export { flightKeyIs, topicAdd, topicRemove } from "./topics";
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
-export { memtableDrop };
+export { memtableGiveUp, memtableKeepHeads };
 export { sealFull } from "./sequencer";
-export { runClose, runFollows, runLoad, runOpen, runPreload, runReadPages, runResume, runsFitPages, runsReplace } from "./runs";
+export { headsAreFilled } from "./heads";
+export { pagesLimit };
+export { runClose, runFollows, runLoad, runOfferHeads, runOpen, runReadPages, runResume, runsReplace } from "./runs";
 export {
   buildEnd, buildOpen, buildOutput, buildOutputPage, buildOutputPages, buildRows, buildSequences, buildStep, buildStoreId, buildStreams,
   buildTimes,
 } from "./run-build";
 export { mergeEnd, mergeOpen, mergeOutput, mergeOutputPage, mergeOutputPages, mergeStep } from "./run-merge";
 
-/** The first call: memory's limit, partitions, and the bytes of the cache, of index pages and of a batch. */
-export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, pageBytesMax: u32, batchBytesMax: u32): void {
+/** The first call: memory's limit, partitions, and the bytes of the cache, of index pages, of heads and of a batch. */
+export function init(
+  memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, pageBytesMax: u32, headBytesMax: u32, batchBytesMax: u32,
+): void {
   memoryInit(<usize>memoryBytesMax);
   crc32cInit();
   uuidInit();
@@ -84,6 +89,7 @@ export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, p
   memtablesInit(partitions);
   runsInit();
   pagesInit(pageBytesMax);
+  headsInit(headBytesMax);
   requestInit();
   sequencerInit();
   cacheInit(cacheBytesMax);
@@ -258,6 +264,7 @@ export function timesTo(from: u32, to: u32, out: usize): void {
 export function stretchOfPosition(position: f64): u32 { return stretchOf(<u64>position); }
 export function memtableBytes(): f64 { return <f64>bytesInMemtables(); }
 export function pagesBytes(): f64 { return <f64>bytesInPages(); }
+export function headsBytes(): f64 { return <f64>bytesInHeads(); }
 export function getPageReads(): f64 { return <f64>pagesRead; }
 export function getRunCount(): u32 { return runCount; }
 export function runsEnd(): f64 { return <f64>endOfRuns(); }

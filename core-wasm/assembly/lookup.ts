@@ -1,12 +1,13 @@
 // Where everything is: what appends and reads ask, answered from the memtables, newest first, and then from the runs.
 import { durableOffset, durablePosition } from "./batch";
 import {
-  active, memtableAt, memtableCount, memtableFirst, memtableId, memtableNewStreams, memtablePlace, memtableStream, rowPlace, rowsBelow,
-  streamFirst, streamHash as hashOfStream, streamKey, streamList, streamNext,
+  active, memtableAt, memtableCount, memtableDrop, memtableFirst, memtableId, memtableNewStreams, memtablePlace, memtableStream, memtableStreams, rowPlace, rowsBelow, streamAt,
+  streamFirst, streamHashHigh, streamHashLow, streamKey, streamList, streamNext,
 } from "./memtable";
+import { headFind, headPut, headsBytes } from "./heads";
 import { PART_POSITIONS } from "./run-format";
 import {
-  foundCount, foundFirst, foundHash, foundKey, foundPlace as placeInRun, runAt, runCount, runFindId, runFindStream, runFrom,
+  foundCount, foundFirst, foundKey, foundPlace as placeInRun, runAt, runCount, runFindId, runFindStream, runFrom,
   runNewStreams, runValue, runsEnd,
 } from "./runs";
 
@@ -91,7 +92,6 @@ export function eventIdFind(low: u64, high: u32): bool {
 
 /** A stream as its next append finds it, after `streamFind`. */
 export let headNext: u64 = 0;
-export let headHash: u32 = 0;
 /** Its explicit key, which is to be copied at once, or 0. */
 export let headKey: usize = 0;
 /** The stream in the active memtable, or 0. */
@@ -105,7 +105,8 @@ export function streamFind(low: u64, high: u32): bool {
     const stream = memtableStream(memtable, low, high);
     if (stream == 0) continue;
     if (memtable == active) headStream = stream;
-    takeStream(stream, streamNext(stream));
+    headNext = streamNext(stream);
+    headKey = streamKey(stream);
     return true;
   }
   return streamInRuns(low, high);
@@ -113,30 +114,34 @@ export function streamFind(low: u64, high: u32): bool {
 
 /** Whether readers may see an event of the stream; `headNext` is then behind the last one that they may. */
 export function streamFindVisible(low: u64, high: u32): bool {
+  let isInMemtable = false;
   for (let i = memtableCount; i > 0; i--) {
     const memtable = memtableAt(i - 1);
     const stream = memtableStream(memtable, low, high);
     if (stream == 0) continue;
+    isInMemtable = true;
     const count = rowsSeen(memtable, streamList(stream));
-    if (count == 0) continue;
-    takeStream(stream, streamFirst(stream) + count);
+    headNext = streamFirst(stream) + count;
+    headKey = streamKey(stream);
+    if (count > 0) return true;
+  }
+  // What comes before the oldest event that a memtable has of it is durable.
+  return isInMemtable ? headNext > 0 : streamInRuns(low, high);
+}
+
+/** Finds a stream that no memtable has. */
+function streamInRuns(low: u64, high: u32): bool {
+  const next = headFind(low, high);
+  if (next > 0) {
+    headNext = next;
+    headKey = 0;
     return true;
   }
-  return streamInRuns(low, high);
-}
-
-@inline function takeStream(stream: usize, next: u64): void {
-  headNext = next;
-  headHash = hashOfStream(stream);
-  headKey = streamKey(stream);
-}
-
-function streamInRuns(low: u64, high: u32): bool {
   for (let i = runCount; i > 0; i--) {
     if (!runFindStream(runAt(i - 1), low, high)) continue;
     headNext = foundFirst + foundCount;
-    headHash = foundHash;
     headKey = foundKey;
+    if (headKey == 0) headPut(low, high, headNext);
     return true;
   }
   return false;
@@ -145,6 +150,27 @@ function streamInRuns(low: u64, high: u32): bool {
 /** How many of a memtable's list readers may see. */
 @inline function rowsSeen(memtable: usize, list: usize): u32 {
   return rowsBelow(memtable, list, durablePosition);
+}
+
+/** Streams of the oldest memtable whose heads are kept. */
+let headsKept: u32 = 0;
+
+/** Keeps the heads of `count` more streams of the oldest memtable, which is sealed; true when all are kept. */
+export function memtableKeepHeads(count: u32): bool {
+  const memtable = memtableAt(0);
+  const end = min(memtableStreams(memtable), headsKept + count);
+  for (; headsKept < end; headsKept++) {
+    const stream = streamAt(memtable, headsKept);
+    if (streamKey(stream) == 0) headPut(streamHashLow(stream), streamHashHigh(stream), streamNext(stream));
+  }
+  return headsKept == memtableStreams(memtable);
+}
+
+/** Gives up the oldest memtable: a run has what it has, and its heads are kept where any are. */
+export function memtableGiveUp(): void {
+  assert(headsBytes() == 0 || headsKept == memtableStreams(memtableAt(0)));
+  headsKept = 0;
+  memtableDrop();
 }
 
 /** Streams, durable or not. */

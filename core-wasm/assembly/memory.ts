@@ -51,6 +51,18 @@ export function allocate(size: usize): usize {
   return area;
 }
 
+/**
+ * An area that is all zeros, of which no page is touched before it is used; aligned as by `allocate`. It is not to be given back.
+ * 0 when memory is at its limit.
+ */
+export function allocateFresh(size: usize): usize {
+  const gap: usize = (ALIGNMENT - (bump & (ALIGNMENT - 1))) & (ALIGNMENT - 1);
+  if (!ensureMemory(gap + size)) return 0;
+  const area = bump + gap;
+  bump = area + ((size + 15) & ~15);
+  return area;
+}
+
 /** As `allocate`, for what `ensureMemory` has provided for: a refusal is a bug of ours. */
 export function allocateReserved(size: usize): usize {
   const area = allocate(size);

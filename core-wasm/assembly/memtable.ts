@@ -195,6 +195,13 @@ export function memtableBytes(): usize {
   return tableFind(memtable + STREAMS, low, high);
 }
 
+/** The stream with a number. */
+@inline export function streamAt(memtable: usize, number: u32): usize {
+  return rowAt(memtable + STREAM_ROWS, number);
+}
+
+@inline export function streamHashLow(stream: usize): u64 { return load<u64>(stream); }
+@inline export function streamHashHigh(stream: usize): u32 { return load<u32>(stream, 8); }
 /** The stream's explicit key, or 0 where it has its default key. */
 @inline export function streamKey(stream: usize): usize { return load<u32>(stream, STREAM_KEY); }
 @inline export function streamHash(stream: usize): u32 { return load<u32>(stream, STREAM_HASH); }

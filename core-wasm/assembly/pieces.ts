@@ -12,8 +12,8 @@ import {
 import { placeOf } from "./lookup";
 import { PART_ORDER, PART_PARTITION_PLACES, PART_PLACES } from "./run-format";
 import {
-  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStream, runFrom, runNewStreams, runRefuseValue,
-  runTo, runValue, runValuesBelow,
+  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStreamPlaces, runFrom, runHintStream, runHintValue,
+  runNewStreams, runRefuseValue, runTo, runValue, runValuesBelow,
 } from "./runs";
 
 const PIECE_SIZE: usize = 40;
@@ -89,9 +89,10 @@ export function piecesOfStream(low: u64, high: u32): void {
     addList(memtable, streamList(stream));
     isWhole = first == 0;
   }
+  if (!isWhole) for (let i = runCount; i > 0; i--) runHintStream(runAt(i - 1), low, high);
   for (let i = runCount; i > 0 && !isWhole; i--) {
     const run = runAt(i - 1);
-    if (!runFindStream(run, low, high)) continue;
+    if (!runFindStreamPlaces(run, low, high)) continue;
     first = foundFirst;
     addPiece(foundCount, run, PART_PLACES, foundStart, 0, 0);
     isWhole = first == 0;
@@ -151,6 +152,13 @@ export function piecesPlace(index: u64): u64 {
   const run: usize = load<u32>(piece, RUN);
   if (run != 0) return runValue(run, load<u32>(piece, PART), load<u64>(piece, START) + at);
   return listedPlace(load<u32>(piece, MEMTABLE), load<u32>(piece, LIST), <u32>at);
+}
+
+/** Says that `piecesPlace` of an index comes soon. */
+export function piecesHint(index: u64): void {
+  const piece = pieceOf(index);
+  const run: usize = load<u32>(piece, RUN);
+  if (run != 0) runHintValue(run, load<u32>(piece, PART), load<u64>(piece, START) + index - load<u64>(piece));
 }
 
 /** Position of the stream's first event at an index of `piecesOfOrder`. */

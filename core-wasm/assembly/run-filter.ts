@@ -31,13 +31,15 @@ export function filterAdd(filter: usize, blocks: u32, low: u64, high: u32): void
   }
 }
 
+/** All bits are looked at before the one branch, so that looks into the filters of many runs overlap in the processor. */
 export function filterMayHold(filter: usize, blocks: u32, low: u64, high: u32): bool {
   const block = blockOf(filter, blocks, low);
   let bits = bitsOf(low, high);
+  let isSet: u64 = 1;
   for (let i: u32 = 0; i < HASHES; i++) {
     const bit = <u32>bits & 511;
-    if (!((load<u64>(block + <usize>((bit >> 6) << 3)) >> (bit & 63)) & 1)) return false;
+    isSet &= load<u64>(block + <usize>((bit >> 6) << 3)) >> (bit & 63);
     bits >>= 9;
   }
-  return true;
+  return isSet != 0;
 }

@@ -12,7 +12,7 @@
 // lays out the parts; here every entry that leads on to another one, or to the log, is held against where it may lead, and
 // refused as a damaged page is. That an entry is true is what `verify` asks.
 import { allocate, release } from "./memory";
-import { pageLies, pageOf, pagesMax, pagesRead } from "./pages";
+import { pageHint, pageLies, pageOf, pagesRead } from "./pages";
 import { partitionIsKnown, partitionNextSequence, partitionResume } from "./memtable";
 import { filterMayHold } from "./run-filter";
 import {
@@ -23,6 +23,7 @@ import {
   PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE,
   runSeed,
 } from "./run-format";
+import { headOffer } from "./heads";
 import { stretchOf, timesUnite } from "./times";
 
 /** Runs at a time; merging keeps them far fewer. */
@@ -52,11 +53,6 @@ export const WANTS_HEAD_FILTER: u32 = 2;
 const runs: usize = memory.data(64 * sizeof<u32>(), 4);
 export let runCount: u32 = 0;
 
-/** Every append to a stream looks at a page of PART_HEADS, so these stay in memory longer than others. */
-const HEADS_WEIGHT: u32 = 3;
-/** Share of all pages that may be read ahead of their use: so many of 4. */
-const PRELOADED_OF_4: u64 = 3;
-
 /** Pages that a step of loading reads. */
 const LOAD_PAGES: u32 = 64;
 let loadArea: usize = 0;
@@ -85,8 +81,7 @@ export function runsInit(): void {
 }
 
 @inline export function partPage(run: usize, part: u32, page: u32): usize {
-  const weight: u32 = part == PART_HEADS ? HEADS_WEIGHT : 1;
-  return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page, weight);
+  return pageOf(load<u32>(run, RUN_HANDLE), load<u32>(run, RUN_SEED), firstPage(run, part) + page);
 }
 
 /** Position behind what the runs cover. */
@@ -177,23 +172,28 @@ function loadPiece(run: usize, part: u32, table: usize, perPage: u32, entrySize:
   return false;
 }
 
-/** Pages of the run that appends and ESVER look at. */
-function headPages(run: usize): u32 {
-  return <u32>((partEntries(run, PART_HEADS) + HEADS_PER_PAGE - 1) / HEADS_PER_PAGE);
-}
-
-/** Whether the pages that appends look at may all be in memory, beside what else is read. */
-export function runsFitPages(): bool {
-  let pages: u64 = 0;
-  for (let i: u32 = 0; i < runCount; i++) pages += headPages(runAt(i));
-  return pages * 4 <= <u64>pagesMax() * PRELOADED_OF_4;
-}
-
-/** Reads `count` of these pages, from one on; false where there are no more. */
-export function runPreload(run: usize, from: u32, count: u32): bool {
-  const end = min(headPages(run), from + count);
-  for (let page = from; page < end; page++) partPage(run, PART_HEADS, page);
-  return from + count < headPages(run);
+/**
+ * Offers the heads (heads.ts) of the run's streams, of up to `LOAD_PAGES` pages from one on; gives the page to go on with, 0 at
+ * the end. Of several runs the newest comes first.
+ */
+export function runOfferHeads(run: usize, page: u32): u32 {
+  const entries = partEntries(run, PART_HEADS);
+  const pages = <u32>((entries + HEADS_PER_PAGE - 1) / HEADS_PER_PAGE);
+  const count = min(pages - page, LOAD_PAGES);
+  if (count == 0) return 0;
+  runReadPages(run, firstPage(run, PART_HEADS) + page, count, loadArea);
+  for (let i: u32 = 0; i < count; i++) {
+    const left = entries - <u64>(page + i) * HEADS_PER_PAGE;
+    let entry = loadArea + <usize>i * PAGE_SIZE + HEADS_START;
+    const end = entry + <usize>min<u64>(left, HEADS_PER_PAGE) * HEAD_SIZE;
+    for (; entry < end; entry += HEAD_SIZE) {
+      if (load<u32>(entry, 24) != 0) continue; // a key of its own
+      takeHead(entry);
+      if (!areIn(run, PART_PLACES, 0, foundCount)) runRefuse(run, PART_HEADS, page + i);
+      headOffer(load<u64>(entry), load<u32>(entry, 8), foundFirst + foundCount);
+    }
+  }
+  return page + count == pages ? 0 : page + count;
 }
 
 /** What `runFollows` finds wrong; server/index/run-set.ts has the texts. */
@@ -382,30 +382,21 @@ export function runFindId(run: usize, low: u64, high: u32): bool {
   return true;
 }
 
-/** What a run has of a stream, after `runFindStream`: its events here, and index of their places in PART_PLACES. */
+/** What a run has of a stream, after `runFindStream`: its events here, and the first one's version. */
 export let foundCount: u32 = 0;
 export let foundFirst: u64 = 0;
-export let foundHash: u32 = 0;
+/** Index of their places in PART_PLACES, after `runFindStreamPlaces`. */
 export let foundStart: u64 = 0;
 /** The explicit key, or 0. */
 export let foundKey: usize = 0;
 const keyCopy: usize = memory.data(16, 8);
 
 export function runFindStream(run: usize, low: u64, high: u32): bool {
-  const filter: usize = load<u32>(run, RUN_HEAD_FILTER);
-  if (filter != 0 && !filterMayHold(filter, load<u32>(run + RUN_HEAD_FILTER, 4), low, high)) return false;
-  const entry = find(run, PART_HEADS, RUN_HEAD_FENCES, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, low, high);
+  const entry = findHead(run, low, high);
   if (entry == 0) return false;
-  foundCount = load<u32>(entry, 12);
-  const first = load<u64>(entry, 16);
-  foundFirst = first >> 16;
-  foundHash = <u32>first & 0xffff;
-  const page = entry - <usize>foundIndex * HEAD_SIZE - HEADS_START;
-  let start = load<u64>(page);
-  for (let ptr = page + HEADS_START; ptr < entry; ptr += HEAD_SIZE) start += load<u32>(ptr, 12);
-  foundStart = start;
+  takeHead(entry);
   const key = load<u32>(entry, 24);
-  if (!areIn(run, PART_PLACES, foundStart, foundCount) || key > partEntries(run, PART_KEYS)) runRefuse(run, PART_HEADS, foundPage);
+  if (!areIn(run, PART_PLACES, 0, foundCount) || key > partEntries(run, PART_KEYS)) runRefuse(run, PART_HEADS, foundPage);
   foundKey = 0;
   if (key != 0) {
     const at = key - 1;
@@ -413,6 +404,49 @@ export function runFindStream(run: usize, low: u64, high: u32): bool {
     foundKey = keyCopy;
   }
   return true;
+}
+
+/** As `runFindStream`, with `foundStart` and without `foundKey`. */
+export function runFindStreamPlaces(run: usize, low: u64, high: u32): bool {
+  const entry = findHead(run, low, high);
+  if (entry == 0) return false;
+  takeHead(entry);
+  const page = entry - <usize>foundIndex * HEAD_SIZE - HEADS_START;
+  let start = load<u64>(page);
+  for (let ptr = page + HEADS_START; ptr < entry; ptr += HEAD_SIZE) start += load<u32>(ptr, 12);
+  foundStart = start;
+  if (!areIn(run, PART_PLACES, foundStart, foundCount)) runRefuse(run, PART_HEADS, foundPage);
+  return true;
+}
+
+@inline function takeHead(entry: usize): void {
+  foundCount = load<u32>(entry, 12);
+  foundFirst = load<u64>(entry, 16) >> 16;
+}
+
+/** Says that `runFindStreamPlaces` comes soon. */
+export function runHintStream(run: usize, low: u64, high: u32): void {
+  if (partEntries(run, PART_HEADS) == 0 || !mayHaveStream(run, low, high)) return;
+  hintPage(run, PART_HEADS, fencedPage(run + RUN_HEAD_FENCES, <u32>(low >> 32)));
+}
+
+/** Says that `runValue` comes soon. */
+export function runHintValue(run: usize, part: u32, index: u64): void {
+  hintPage(run, part, <u32>(index / PLACES_PER_PAGE));
+}
+
+@inline function hintPage(run: usize, part: u32, page: u32): void {
+  pageHint(load<u32>(run, RUN_HANDLE), firstPage(run, part) + page);
+}
+
+@inline function mayHaveStream(run: usize, low: u64, high: u32): bool {
+  const filter: usize = load<u32>(run, RUN_HEAD_FILTER);
+  return filter == 0 || filterMayHold(filter, load<u32>(run + RUN_HEAD_FILTER, 4), low, high);
+}
+
+function findHead(run: usize, low: u64, high: u32): usize {
+  if (!mayHaveStream(run, low, high)) return 0;
+  return find(run, PART_HEADS, RUN_HEAD_FENCES, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, low, high);
 }
 
 // ── look-ups by number ────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 // it is nothing but numbers, with which the shell opens it again.
 import { CORRUPT, DONE, NEED_OUTPUT, PAUSED } from "./status";
 import { durablePosition } from "./batch";
-import { foundFrame, frameOf } from "./cache";
+import { foundFrame, frameHint, frameOf } from "./cache";
 import {
   defaultKey, viewEvent, viewEventId, viewPosition, viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewVersion,
 } from "./event";
@@ -15,10 +15,11 @@ import { hash, hashHigh, hashLow } from "./hash";
 import { eventWriteInRow, eventWriteMax } from "./encoding";
 import { NAME_REPLY_FIXED_MAX, nameReply } from "./resp";
 import {
-  durablePlace, eventIdFind, foundPlace, headHash, headKey, headNext, placeIndex, placeOf, positionOf, streamFindVisible,
+  durablePlace, eventIdFind, foundPlace, headKey, headNext, placeIndex, placeOf, placeOffset, positionOf, streamFindVisible,
 } from "./lookup";
 import {
-  piecesBelow, piecesCount, piecesFirst, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition, piecesRefuse,
+  piecesBelow, piecesCount, piecesFirst, piecesHint, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
+  piecesRefuse,
 } from "./pieces";
 import { stretchAfter, stretchBefore, stretchOf, stretchStart, stretchesRecordedBy } from "./times";
 import { UUID_SIZE, uuidEquals } from "./uuid";
@@ -153,10 +154,11 @@ export function scanOpenStream(
     openNumbers(0, 0, 0, from, to, count, isReverse);
     return;
   }
-  const admits = !isFiltered || filterAdmitsStream(headHash, headKey, stream, size);
+  const admits = !isFiltered || filterAdmitsStream(headKey, stream, size);
   hash(stream, size);
   piecesOfStream(hashLow, hashHigh);
   openPieces(admits, from, to, count, isReverse);
+  if (!isFiltered) readAhead();
 }
 
 /** Opens a scan of a partition's sequences. */
@@ -188,6 +190,17 @@ export function scanOpenLog(from: f64, to: f64, count: f64, isReverse: bool): vo
   const low = belowNumber(from);
   const end = min(belowNumber(to + 1), filterAdmitsPartition(partition) ? piecesBelow(lookEnd) : 0);
   openIndexes(low, end, count, isReverse);
+}
+
+/** Events of a scan whose places are known before it begins, and which the disk then reads several of at a time. */
+const READ_AHEAD_EVENTS: u64 = 32;
+
+/** The events of a stream lie anywhere in the log, and what says where anywhere in the runs. */
+function readAhead(): void {
+  const count = min<u64>(<u64>((scanStop - scanAt) * scanStep), READ_AHEAD_EVENTS);
+  if (count < 2) return;
+  for (let i: u64 = 0; i < count; i++) piecesHint(<u64>(scanAt + <i64>i * scanStep));
+  for (let i: u64 = 0; i < count; i++) frameHint(placeOffset(piecesPlace(<u64>(scanAt + <i64>i * scanStep))));
 }
 
 /** How many events of the pieces lie below a position that a request names. */

@@ -20,6 +20,7 @@ export interface CoreExports {
     partitions: number,
     cacheBytes: number,
     pageBytes: number,
+    headBytes: number,
     batchBytesMax: number,
   ): void;
   setSecret(address: number): void;
@@ -243,7 +244,8 @@ export interface CoreExports {
   memtableSequences(): number;
   memtableSequencesTo(out: number): void;
   sealFull(): number;
-  memtableDrop(): void;
+  memtableKeepHeads(count: number): number;
+  memtableGiveUp(): void;
   memtableBytes(): number;
   timesTo(from: number, to: number, out: number): void;
   stretchOfPosition(position: number): number;
@@ -252,14 +254,16 @@ export interface CoreExports {
   runFollows(run: number): number;
   runResume(run: number): void;
   runClose(run: number): void;
-  runsFitPages(): number;
-  runPreload(run: number, from: number, count: number): number;
+  runOfferHeads(run: number, page: number): number;
+  headsAreFilled(): number;
+  headsBytes(): number;
   runReadPages(run: number, page: number, count: number, out: number): void;
   runsReplace(index: number, count: number, run: number): void;
   getRunCount(): number;
   runsEnd(): number;
   runsBytes(): number;
   pagesBytes(): number;
+  pagesLimit(bytes: number): void;
   getPageReads(): number;
   resumeIndex(): void;
 
@@ -314,6 +318,8 @@ export interface CoreOptions {
   readonly cacheBytes: number;
   /** Pages of index runs kept in memory. */
   readonly pageBytes: number;
+  /** Heads of streams kept in memory; 0 for a core that no appends come to. */
+  readonly headBytes: number;
   /** Encoded transactions that may wait for one sync. */
   readonly batchBytesMax: number;
   /** Fills its argument with random bytes. */
@@ -329,8 +335,15 @@ export interface CoreOptions {
 export interface PageSource {
   /** Fills `target` with the pages from `page` on of the run that is known as `handle`; throws where it cannot. */
   readPages(handle: number, page: number, target: Uint8Array): void;
+  /** A page is going to be asked for. */
+  pageWanted(handle: number, page: number): void;
   /** A page is not what was written: throws what the call's user is to be told. */
   pageDamaged(handle: number, page: number): never;
+}
+
+/** Who is told what of the log is going to be read. */
+export interface LogSource {
+  willRead(offset: number, bytes: number): void;
 }
 
 /** Bytes of a page of an index run. */
@@ -353,6 +366,8 @@ export class Core {
   readonly resultAddress: number;
   /** Set by whoever opens runs. */
   pages: PageSource | null = null;
+  /** Set by whoever loads blocks of the log. */
+  log: LogSource | null = null;
   private bytesView = new Uint8Array(0);
   private wordsView = new Uint32Array(0);
   private doublesView = new Float64Array(0);
@@ -374,6 +389,12 @@ export class Core {
           const target = this.memory.subarray(start, start + count * PAGE_BYTES);
           (this.pages as PageSource).readPages(handle >>> 0, page >>> 0, target);
         },
+        pageWanted: (handle: number, page: number) => {
+          (this.pages as PageSource).pageWanted(handle >>> 0, page >>> 0);
+        },
+        logWanted: (offset: number, size: number) => {
+          this.log?.willRead(offset, size);
+        },
         pageDamaged: (handle: number, page: number) => {
           (this.pages as PageSource).pageDamaged(handle >>> 0, page >>> 0);
         },
@@ -390,6 +411,7 @@ export class Core {
       options.partitions,
       options.cacheBytes,
       options.pageBytes,
+      options.headBytes,
       options.batchBytesMax,
     );
     this.requestAddress = this.exports.requestsPtr();

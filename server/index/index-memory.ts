@@ -1,6 +1,6 @@
 /**
- * How the memory that `--index-memory` gives is divided: memtables, then pages of runs and the runs' filters, half
- * of the rest each.
+ * How the memory that `--index-memory` gives is divided: memtables, heads of streams, then the runs' filters and pages: half of
+ * the rest for filters at the most, and for pages what filters leave.
  */
 import { MEMTABLE_BYTES_MAX, MEMTABLE_BYTES_MIN } from "../limits.ts";
 
@@ -8,6 +8,8 @@ import { MEMTABLE_BYTES_MAX, MEMTABLE_BYTES_MIN } from "../limits.ts";
 const MEMTABLES_USUAL = 3;
 /** Share of all memory that one memtable may take. */
 const MEMTABLE_SHARE = 1 / 8;
+/** Share of all memory for heads: 16 bytes a stream. */
+const HEAD_SHARE = 1 / 4;
 
 /** More than a memtable's bytes hold. */
 const EVENTS_UNBOUNDED = 2 ** 32 - 1;
@@ -17,7 +19,9 @@ export interface IndexMemory {
   readonly memtableBytes: number;
   /** Events of one memtable, where they are few for a test. */
   readonly memtableEvents: number;
-  /** Pages of runs. */
+  /** Heads of streams. */
+  readonly headBytes: number;
+  /** Pages of runs, less what their filters and fences take. */
   readonly pageBytes: number;
   /** Filters and fences of runs. */
   readonly filterBytes: number;
@@ -26,11 +30,13 @@ export interface IndexMemory {
 export function divideIndexMemory(bytes: number, memtableEvents = EVENTS_UNBOUNDED): IndexMemory {
   const share = Math.floor(bytes * MEMTABLE_SHARE);
   const memtableBytes = Math.min(MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, share));
-  const rest = Math.max(0, bytes - MEMTABLES_USUAL * memtableBytes);
+  const headBytes = Math.floor(bytes * HEAD_SHARE);
+  const rest = Math.max(0, bytes - MEMTABLES_USUAL * memtableBytes - headBytes);
   return {
     memtableBytes,
     memtableEvents,
-    pageBytes: Math.floor(rest / 2),
+    headBytes,
+    pageBytes: rest,
     filterBytes: Math.floor(rest / 2),
   };
 }

@@ -16,13 +16,11 @@ import { chooseMerge } from "./merge-policy.ts";
 import { RunCheck } from "./run-check.ts";
 import { runName } from "./run-file.ts";
 import { isBug, type RunMaker } from "./run-maker.ts";
-import { type OpenRun, RunSet, type Unfit } from "./run-set.ts";
+import { type HeadsOffered, type OpenRun, RunSet, type Unfit } from "./run-set.ts";
 import { RunInputError, RunWork } from "./run-work.ts";
 
 /** Rows of a memtable that are copied in one turn. */
 const ROWS_PER_TURN = 8_192;
-/** Pages that are read ahead in one turn. */
-const PAGES_PER_TURN = 32;
 /** A run that could not be made is tried again after this. */
 const RETRY_MS = 1_000;
 /** No bound of a memtable: core memory is one. */
@@ -73,7 +71,7 @@ export class RunIndex {
   /** Opens what the folder has, as far as it is fit. */
   constructor(options: RunIndexOptions) {
     this.options = options;
-    this.set = new RunSet({ ...options, filterBytesMax: options.memory.filterBytes });
+    this.set = new RunSet(options);
     this.set.openAll();
     options.core.exports.resumeIndex();
     // What is only read is not written: its memtables take what they must.
@@ -196,7 +194,7 @@ export class RunIndex {
     this.maker = maker;
     this.later = later;
     this.changed = changed;
-    for (const run of this.set.runs) this.preload(run, 0);
+    this.offerHeads({ before: this.options.core.exports.runsEnd(), run: null, page: 0 });
     this.options.core.exports.sealFull(); // what a start read may be more than a memtable
     this.advance();
   }
@@ -244,12 +242,24 @@ export class RunIndex {
         }
         maker.build(job, (error) => {
           if (error !== null) this.fail(this.builds, error);
-          else this.open(this.builds, job.name, [], (run) => this.finishBuild(run));
+          else this.keepHeads(() => this.openBuilt(job.name));
         });
       };
       copy();
     };
     this.attempt(this.builds, begin);
+  }
+
+  /** Keeps the heads of the memtable's streams, some a turn: from when it is given up no memtable may have them. */
+  private keepHeads(then: () => void): void {
+    this.attempt(this.builds, () => {
+      if (this.options.core.exports.memtableKeepHeads(ROWS_PER_TURN) !== 0) then();
+      else this.later(() => this.keepHeads(then));
+    });
+  }
+
+  private openBuilt(name: string): void {
+    this.open(this.builds, name, [], (run) => this.finishBuild(run));
   }
 
   /** Does a piece of work; what disk or memory refuse is a failure of it. */
@@ -305,18 +315,17 @@ export class RunIndex {
           return;
         }
         use(run);
-        this.preload(run, 0);
         this.succeed(work);
       };
       load();
     });
   }
 
-  /** Reads ahead, some pages a turn, what appends look at in a run. */
-  private preload(run: OpenRun, from: number): void {
+  /** Puts what the runs have of streams into memory, a piece a turn, so that appends and ESVER need not ask them. */
+  private offerHeads(at: HeadsOffered): void {
     this.later(() => {
-      if (this.isClosed || !this.set.preload(run, from, PAGES_PER_TURN)) return;
-      this.preload(run, from + PAGES_PER_TURN);
+      const next = this.isClosed ? null : this.set.offerHeads(at);
+      if (next !== null) this.offerHeads(next);
     });
   }
 
@@ -346,7 +355,7 @@ export class RunIndex {
     const { exports } = this.options.core;
     this.memtableEvents = run.header.to - run.header.from;
     this.set.use(this.set.runs.length, 0, run);
-    exports.memtableDrop();
+    exports.memtableGiveUp();
     if (!this.isBounded) this.boundMemtables(true);
   }
 

@@ -13,6 +13,7 @@ import { type Disk, type DiskFile, readFully } from "../disk.ts";
 import { OpenError, StoreError } from "../errors.ts";
 import { RUNS_MAX } from "../limits.ts";
 import type { Tell } from "../stderr-log.ts";
+import type { IndexMemory } from "./index-memory.ts";
 import { decodeRunHeader, parseRunName, RUN_NEW_SUFFIX, type RunHeader } from "./run-file.ts";
 
 /** Which filters a run keeps in memory; core-wasm/assembly/runs.ts names the same bits. */
@@ -58,12 +59,19 @@ export interface RunSetOptions {
   readonly folder: string;
   readonly storeId: Uint8Array;
   readonly unfit: Unfit;
-  /** Bytes of memory for filters and fences. Above: the largest runs' filters are not kept. */
-  readonly filterBytesMax: number;
+  /** How much of it filters and fences may take, above which the largest runs' are not kept, and pages beside them. */
+  readonly memory: IndexMemory;
   /** Reads bytes of the log at an offset; returns how many there were. */
   readonly readLog: (offset: number, target: Uint8Array) => number;
   /** Takes one line for whoever runs the server. */
   readonly log: Tell;
+}
+
+/** How far heads of streams were offered: those of positions below `before` are left, of its run from a page on. */
+export interface HeadsOffered {
+  readonly before: number;
+  readonly run: OpenRun | null;
+  readonly page: number;
 }
 
 export class RunSet implements PageSource {
@@ -197,7 +205,7 @@ export class RunSet implements PageSource {
     });
     headers.sort((one, other) => one.header.pages - other.header.pages);
     const wanted = new Map<string, number>();
-    let left = this.options.filterBytesMax;
+    let left = this.options.memory.filterBytes;
     for (const { name, header } of headers) {
       const wants = fitting(header, left);
       wanted.set(name, wants);
@@ -225,10 +233,10 @@ export class RunSet implements PageSource {
 
   /** Opens a run that was made, in the place of `replaced`; `load` and `use` follow. Throws what is wrong. */
   openMade(name: string, replaced: readonly OpenRun[]): OpenRun {
-    const { core, filterBytesMax } = this.options;
+    const { core, memory } = this.options;
     const header = this.readHeader(name);
     const freed = replaced.reduce((sum, run) => sum + tableBytes(run.header, 3), 0);
-    const left = filterBytesMax - core.exports.runsBytes() + freed;
+    const left = memory.filterBytes - core.exports.runsBytes() + freed;
     return this.open(name, header === null ? 0 : fitting(header, left));
   }
 
@@ -240,19 +248,27 @@ export class RunSet implements PageSource {
   /** Uses a loaded run from now on, in the place of `count` others from `index` on, whose files are closed. */
   use(index: number, count: number, run: OpenRun): void {
     assert(this.runs.length - count < RUNS_MAX);
-    this.options.core.exports.runsReplace(index, count, run.address);
+    const { core, memory } = this.options;
+    core.exports.runsReplace(index, count, run.address);
+    core.exports.pagesLimit(Math.max(0, memory.pageBytes - core.exports.runsBytes()));
     for (const replaced of this.runs.splice(index, count, run)) this.closeFile(replaced.handle);
   }
 
-  /** Reads ahead pages of a run that is used, from one on; false where there are no more, or they are too many. */
-  preload(run: OpenRun, from: number, count: number): boolean {
+  /**
+   * Offers heads of streams of the runs to the core, a piece at a time, newest run first; `at` says how far it came before, and
+   * what is returned how far now. Null where all are offered, or no more are wanted.
+   */
+  offerHeads(at: HeadsOffered): HeadsOffered | null {
     const { exports } = this.options.core;
-    if (!this.runs.includes(run) || exports.runsFitPages() === 0) return false;
+    const run = this.runs.find(({ header }) => header.from < at.before && at.before <= header.to);
+    if (run === undefined || exports.headsAreFilled() !== 0) return null;
     try {
-      return exports.runPreload(run.address, from, count) !== 0;
+      // A merge may have taken the run's place meanwhile: what it has is offered from its beginning.
+      const page = exports.runOfferHeads(run.address, at.run === run ? at.page : 0);
+      return page === 0 ? { before: run.header.from, run: null, page: 0 } : { ...at, run, page };
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return false; // whoever needs the page is told
+      return null; // older runs' heads must not take the place of those that cannot be read
     }
   }
 
@@ -320,6 +336,10 @@ export class RunSet implements PageSource {
       throw this.damage(name, page);
     }
     if (count < target.length) throw this.damage(name, page);
+  }
+
+  pageWanted(handle: number, page: number): void {
+    this.fileOf(handle).file.willRead?.(page * PAGE_BYTES, PAGE_BYTES);
   }
 
   pageDamaged(handle: number, page: number): never {

@@ -78,6 +78,7 @@ export class RunWork {
       partitions: 1,
       cacheBytes: IDLE_CORE_BYTES,
       pageBytes: IDLE_CORE_BYTES,
+      headBytes: 0,
       batchBytesMax: IDLE_CORE_BYTES,
       random: () => {
         throw new Error("making runs needs nothing random");

@@ -41,6 +41,8 @@ export interface Log {
   end(): void;
   /** Reads bytes at a log offset; returns how many there were. */
   read(offset: number, target: Uint8Array): number;
+  /** Bytes at a log offset are going to be read: a hint, of which nothing is heard. */
+  willRead(offset: number, bytes: number): void;
   /** Names a place in the log for an error: file and offset. */
   placeText(offset: number): string;
   /** Bytes that the log takes on the disk. */

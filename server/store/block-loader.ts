@@ -16,6 +16,7 @@ export class BlockLoader {
     this.core = core;
     this.log = log;
     this.tell = tell;
+    core.log = log;
   }
 
   /** Loads the block of the log that the core misses; false where the disk does not give it. */

@@ -11,6 +11,8 @@ export interface MemoryFigures {
   readonly indexMemoryBytesMax: number;
   readonly memtableCount: number;
   readonly memtableBytes: number;
+  /** Heads of streams. */
+  readonly headBytes: number;
   /** Filters and fences of the runs. */
   readonly filterBytes: number;
   /** Pages of runs in memory, and pages read since the start. */
@@ -36,6 +38,7 @@ export function readMemoryFigures(
     indexMemoryBytesMax: options.indexMemoryBytes ?? INDEX_MEMORY_BYTES_DEFAULT,
     memtableCount: exports.getMemtableCount(),
     memtableBytes: exports.memtableBytes(),
+    headBytes: exports.headsBytes(),
     filterBytes: exports.runsBytes(),
     pageBytes: exports.pagesBytes(),
     pageReads: exports.getPageReads(),

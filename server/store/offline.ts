@@ -112,6 +112,7 @@ function openReadOnly(
         partitions,
         cacheBytes: CACHE_BYTES_DEFAULT,
         pageBytes: index.pageBytes,
+        headBytes: 0,
         batchBytesMax: BATCH_BYTES_MAX,
         random: refuseRandom,
       }),

@@ -45,6 +45,7 @@ export function openStore(options: StoreOptions, failed: (error: Error) => void)
         partitions,
         cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
         pageBytes: indexMemory.pageBytes,
+        headBytes: indexMemory.headBytes,
         batchBytesMax: BATCH_BYTES_MAX,
         random,
       }),

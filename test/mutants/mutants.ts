@@ -32,6 +32,7 @@ const FAULT_POINTS = "test/fault-points.test.ts";
 const RECOVERY_RULE = "test/recovery-rule.test.ts";
 const DURABILITY = "test/append-durability.test.ts";
 const MODEL = "test/model.test.ts";
+const RUN_INDEX = "test/run-index.test.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   // ── acknowledging ──
@@ -283,5 +284,15 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'const pauses = isFull || this.blocked === "output";',
     replace: "const pauses = false;",
     tests: ["test/held-bytes.test.ts"],
+  },
+
+  // ── the index ──
+  {
+    name: "go on with a stream's version from before what the memtable had of it",
+    file: "core-wasm/assembly/lookup.ts",
+    find: "if (streamKey(stream) == 0) headPut(",
+    replace:
+      "if (streamKey(stream) == 0 && headFind(streamHashLow(stream), streamHashHigh(stream)) == 0) headPut(",
+    tests: [RUN_INDEX],
   },
 ];

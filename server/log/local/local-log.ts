@@ -313,6 +313,10 @@ export class LocalLog implements Log {
     return this.reader.read(offset, target);
   }
 
+  willRead(offset: number, bytes: number): void {
+    this.reader.willRead(offset, bytes);
+  }
+
   placeText(offset: number): string {
     return this.reader.placeText(offset);
   }

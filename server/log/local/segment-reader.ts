@@ -1,21 +1,27 @@
 /**
  * Reads the log by log offset: finds the segment file that holds a place, and keeps some of them open.
  */
-import { type Disk, type DiskFile, readFully } from "../../disk.ts";
+import { type Disk, type DiskFile, descriptorLimit, readFully } from "../../disk.ts";
+import {
+  CONNECTIONS_MAX,
+  DESCRIPTORS_RESERVED,
+  SEGMENT_FILES_OPEN_MAX,
+  SEGMENT_FILES_OPEN_MIN,
+} from "../../limits.ts";
 import type { SegmentFile } from "./recovery.ts";
-
-/** Segment files kept open for reading. Above: the one opened longest ago is closed. */
-const FILES_OPEN_MAX = 16;
 
 export class SegmentReader {
   /** In order of the log; the last one may be replaced by a longer one. */
   readonly segments: SegmentFile[];
   private readonly disk: Disk;
   private readonly files = new Map<string, DiskFile>();
+  private readonly filesOpenMax: number;
 
   constructor(disk: Disk, segments: readonly SegmentFile[]) {
     this.disk = disk;
     this.segments = [...segments];
+    const spare = descriptorLimit() - CONNECTIONS_MAX - DESCRIPTORS_RESERVED;
+    this.filesOpenMax = Math.max(SEGMENT_FILES_OPEN_MIN, Math.min(spare, SEGMENT_FILES_OPEN_MAX));
   }
 
   /** The segment that holds a place. */
@@ -34,6 +40,16 @@ export class SegmentReader {
   read(offset: number, target: Uint8Array): number {
     const segment = this.segmentAt(offset);
     return readFully(this.fileOf(segment.path), target, offset - segment.header.base);
+  }
+
+  /** Has the disk read bytes at a log offset, as far as it can: whoever reads them hears what is wrong with them. */
+  willRead(offset: number, bytes: number): void {
+    const segment = this.segmentAt(offset);
+    try {
+      this.fileOf(segment.path).willRead?.(offset - segment.header.base, bytes);
+    } catch {
+      // The file cannot be opened now.
+    }
   }
 
   /** Names file and offset of a place in the log, for an error. */
@@ -55,7 +71,7 @@ export class SegmentReader {
   private fileOf(path: string): DiskFile {
     const open = this.files.get(path);
     if (open !== undefined) return open;
-    if (this.files.size >= FILES_OPEN_MAX) {
+    if (this.files.size >= this.filesOpenMax) {
       const [oldest, file] = this.files.entries().next().value as [string, DiskFile];
       file.close();
       this.files.delete(oldest);
