@@ -86,11 +86,14 @@ describe("data", () => {
       await http.append(stream, `{"event_name":"E","payload_json":${payload}}`);
     }
     await http.append(stream, { event_name: "E", payload: "plain", metadata_base64: "gA==" });
+    // JSON by its bytes, of which some would be lost if it stood in other JSON as such.
+    const odd = [" {}", "[1]\n", "\t1 ", "[\r\n1]", " "];
+    for (const payload of odd) await http.append(stream, { event_name: "E", payload });
     // The text of the answer, so that no number is parsed here.
     const text = await (await fetch(`${http.base}${eventsPath(stream)}${query}`)).text();
     const DATA = /"event_name":"E",("metadata.*?),"position":\d+/gs;
     const posted = [...text.matchAll(DATA)].map(([, data]) => `{"event_name":"E",${data}}`);
-    expect(posted).toHaveLength(VALUES.length + 3);
+    expect(posted).toHaveLength(VALUES.length + 3 + odd.length);
     expect((await http.append(copy, `[${posted.join(",")}]`)).status).toBe(201);
     expect(await stored(copy)).toEqual(await stored(stream));
   });

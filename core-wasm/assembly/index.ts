@@ -55,7 +55,7 @@ export { batchSeal, batchSynced, cacheLoaded };
 export { fillHeadPtr, fillHeadSize };
 export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
 export { ANSWER_WRITE_MAX, answerWriteInRow, eventWrite, eventWriteMax } from "./encoding";
-export { jsonSpaceEnd, jsonStringEnd, jsonUnescape, jsonValid, jsonValueEnd } from "./json-read";
+export { jsonEmbeds, jsonSpaceEnd, jsonStringEnd, jsonUnescape, jsonValueEnd } from "./json-read";
 export {
   asOfOpen, asOfSearch, findEvent, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
   scanPositions, scanTakeAll, scanTakeMatching, showEvent, showFound, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor,

@@ -160,7 +160,7 @@ export interface CoreExports {
   readonly ANSWER_WRITE_MAX: WebAssembly.Global;
   answerWriteInRow(out: number, index: number, encoding: Encoding): number;
 
-  jsonValid(address: number, size: number): number;
+  jsonEmbeds(address: number, size: number): number;
   jsonSpaceEnd(address: number, end: number): number;
   jsonValueEnd(address: number, end: number): number;
   jsonStringEnd(address: number, end: number): number;
