@@ -107,13 +107,13 @@ test("version, --version and -v print the package's version", async () => {
 });
 
 test.each([
-  [["serv"], "cairn: unknown command 'serv'; did you mean serve?"],
+  [["serv"], "cairn: unknown command 'serv'; did you mean 'serve'?"],
   [["constructor"], "cairn: unknown command 'constructor'; see cairn help"],
-  [["help", "dmup"], "cairn: unknown command 'dmup'; did you mean dump?"],
+  [["help", "dmup"], "cairn: unknown command 'dmup'; did you mean 'dump'?"],
   [["help", "dump", "x"], "cairn: help does not take 'x'; see cairn help"],
   [["--data", "x"], "cairn: flags follow a command, but '--data' came first; see cairn help"],
   [["version", "x"], "cairn: version does not take 'x'; see cairn help"],
-  [["serve", "--strickt"], "cairn: unknown flag '--strickt'; did you mean --strict?"],
+  [["serve", "--strickt"], "cairn: unknown flag '--strickt'; did you mean '--strict'?"],
   [
     ["serve", "--partitions", "0"],
     "cairn: flag --partitions: '0' is not allowed; give a whole number from 1 to 65536",
@@ -129,7 +129,7 @@ test.each([
   [["verify"], "cairn: verify needs DIR, the folder of a store; see cairn help verify"],
   [["verify", "a", "b"], "cairn: verify takes one DIR, but 'b' was given too"],
   [["dump"], "cairn: dump needs DIR, the folder of a store; see cairn help dump"],
-  [["dump", "a", "--form", "1"], "cairn: unknown flag '--form' of dump; did you mean --from?"],
+  [["dump", "a", "--form", "1"], "cairn: unknown flag '--form' of dump; did you mean '--from'?"],
   [["dump", "a", "--from", "-1"], "cairn: flag --from: '-1' is not allowed; give a whole number"],
   [["dump", "a", "--limit", "1e3"], "cairn: flag --limit: '1e3' is not allowed"],
   [["dump", "a", "--stream"], "cairn: flag --stream needs a value"],

@@ -57,6 +57,10 @@ describe("the README's regular expressions", () => {
     });
     const empty = await facts("WRONGVER", "EAPPEND", "user 9", "B", "EXPECTED_VERSION", "exists");
     expect(empty).toMatchObject({ current: "empty", expected: "exists", stream: "user 9" });
+    // What some expressions take for the end of a line.
+    const odd = "a\u2028b\u2029c\u0085d\ve";
+    const lines = await facts("WRONGVER", "EAPPEND", odd, "B", "EXPECTED_VERSION", "exists");
+    expect(lines).toMatchObject({ stream: odd });
   });
 
   it("AHEAD", async () => {

@@ -29,6 +29,7 @@ const SUBSCRIBE_QUERY = {
       "user-*",
       { minLength: 1 },
     ),
+    { required: "name streams or patterns of them" },
   ),
   from: text("The position to begin at, inclusive, or `latest`, for what comes from now on.", "0", {
     anyOf: [{ const: "latest" }, { pattern: "^[0-9]{1,16}$" }],
@@ -59,9 +60,6 @@ function subscribe(context: DoorContext, parts: StoreParts): Response {
   const { store } = parts;
   const query = readQuery(context, SUBSCRIBE_QUERY);
   negotiate(context, [EVENT_STREAM_TYPE]);
-  if (query.stream.length === 0) {
-    throw new StoreError("INVALIDARG", "stream is missing: name streams or patterns of them");
-  }
   if (query.stream.length > SUBSCRIPTION_ARGUMENTS_MAX) {
     const limit = "the number of streams of a subscription";
     throw tooLarge(limit, SUBSCRIPTION_ARGUMENTS_MAX, query.stream.length);
