@@ -97,7 +97,7 @@ async function runServe(args: readonly string[]): Promise<number> {
     server = await startServer({ ...settings, dataFolder }, log);
   } catch (error) {
     if (!isExpected(error)) throw error;
-    log.tell(`cairn: ${error.message.replace(/[\r\n]+/g, " ")}`, "error");
+    log.tell(error.message.replace(/[\r\n]+/g, " "), "error");
     return EXIT_FAILED;
   }
   log.announce(`ready resp=${server.respAddress} http=${server.httpAddress}`);

@@ -217,7 +217,7 @@ test("serve: a second server on the same folder is refused, exit code 1", async 
   const data = newFolder("twice");
   const first = await serve(["--data", data]);
   const second = await cairn(["serve", ...FREE_PORTS, "--data", data]);
-  expect(second.stderr).toMatch(/^cairn: [^\n]*twice[^\n]*\n$/);
+  expect(second.stderr).toMatch(/^\S+ error [^\n]*twice[^\n]*\n$/);
   expect(second.exitCode).toBe(1);
   first.kill("SIGTERM");
   expect(await first.exited).toBe(0);
@@ -232,7 +232,7 @@ test("serve: an address that is taken is one line that names it, exit code 1", a
     const { stderr, exitCode } = await cairn([
       ...["serve", "--ephemeral", flag, address, other, "127.0.0.1:0"],
     ]);
-    expect(stderr).toMatch(/^cairn: [^\n]+\n$/);
+    expect(stderr).toMatch(/^\S+ error [^\n]+\n$/);
     expect(stderr).toContain(address);
     expect(exitCode).toBe(1);
   }
@@ -245,7 +245,7 @@ test("serve: another number of partitions than the store's is refused, exit code
   expect(await made.exited).toBe(0);
 
   const other = await cairn(["serve", ...FREE_PORTS, "--data", data, "--partitions", "16"]);
-  expect(other.stderr).toMatch(/^cairn: [^\n]*\b8\b[^\n]*\n$/);
+  expect(other.stderr).toMatch(/^\S+ error [^\n]*\b8\b[^\n]*\n$/);
   expect(other.stderr).toContain("16");
   expect(other.exitCode).toBe(1);
 

@@ -65,7 +65,8 @@ describe("the README's regular expressions", () => {
 
   it("AHEAD", async () => {
     expect(await facts("AHEAD", "ELOG", "1001", "+")).toEqual({
-      position: "1001",
+      kind: "position",
+      number: "1001",
       end: "0",
       epoch: expect.any(String),
     });
@@ -129,9 +130,20 @@ describe("the README's regular expressions over HTTP", () => {
     const ahead = await http.get("/v1/events?from=1001");
     expect(ahead.body).toMatchObject({ position: 1001, end: 0 });
     expect(found("AHEAD", ahead)).toMatchObject({
-      position: "1001",
+      kind: "position",
+      number: "1001",
       end: "0",
       epoch: ahead.body.epoch,
+    });
+    const feed = { Accept: "text/event-stream", "Last-Event-ID": "41" };
+    const stream = await http.get("/v1/streams/user-123/events", feed);
+    expect(stream.body).toMatchObject({ stream_id: "user-123", stream_version: 42, end: 0 });
+    expect(found("AHEAD", stream)).toMatchObject({
+      kind: "version",
+      number: "42",
+      end: "0",
+      epoch: ahead.body.epoch,
+      stream: "user-123",
     });
     const events = Array.from({ length: 8_193 }, () => ({ event_name: "E" }));
     const large = await http.append("large", events);

@@ -5,6 +5,7 @@
 import { Encoding } from "../core/encoding.ts";
 import { StoreError, tooLarge } from "../errors.ts";
 import { INTEGER_MAX, SUBSCRIPTION_ARGUMENTS_MAX } from "../limits.ts";
+import type { EventStore } from "../store/event-store.ts";
 import type { ScanSource } from "../store/filtered-scan.ts";
 import type { Interest } from "../store/interest.ts";
 import { hasWildcard, unescapedStreamId } from "../store/stream-pattern.ts";
@@ -122,13 +123,20 @@ export function feedOfRead(
   }
   if (query.direction === "backwards") throw notInFeed("direction=backwards");
   const first = firstNumber(context, query.from) ?? 0;
-  if (source.kind === "log") parts.store.checkStart(first);
+  checkStart(parts.store, source, first);
   return feed(context, parts, {
     ...sourceOptions(parts, source, first),
     filter: filterOf(parts.store, query),
     encoding: encodingOf(query.data),
     before: first - 1,
   });
+}
+
+/** A number beyond the one that comes next is of another history: waiting for it would skip what comes before. */
+function checkStart(store: EventStore, source: ScanSource, first: number): void {
+  if (source.kind === "log") store.checkStart(first);
+  else if (source.kind === "partition") store.checkPartitionStart(source.partition, first);
+  else store.checkStreamStart(source.streamId, source.key, first);
 }
 
 function notInFeed(name: string): StoreError {
