@@ -76,3 +76,8 @@ export function tooLarge(limit: string, limitValue: number, asked: number): Stor
 export class OpenError extends Error {
   override name = "OpenError";
 }
+
+/** The log is damaged: the store is not opened, but what is intact can be had (`cairn dump`). */
+export class DamageError extends OpenError {
+  override name = "DamageError";
+}

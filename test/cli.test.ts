@@ -1,7 +1,7 @@
 /**
  * The executable's command line as a user meets it: what it prints, where, and with which exit code.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -331,4 +331,22 @@ test("verify says what it checked; dump prints events by position, as asked", as
     [2, "a", "3"],
   ]);
   expect(brief(await dumped("--from", "1", "--limit", "1"))).toEqual([[1, "b", "2"]]);
+
+  // One bit of the second event's payload is another one.
+  const segment = join(data, "log", "0".repeat(20).concat(".seg"));
+  const bytes = readFileSync(segment);
+  const at = bytes.indexOf("bCounted2") + "bCounted".length;
+  bytes[at] = (bytes[at] as number) ^ 1;
+  writeFileSync(segment, bytes);
+  const refused = await cairn(["serve", ...FREE_PORTS, "--data", data]);
+  expect(refused.stderr).toMatch(
+    /^\S+ error \S+\.seg at offset \d+: [^\n]*; no byte was changed: restore a backup, or see with 'cairn dump \S+' which events are intact\n$/,
+  );
+  expect(refused.exitCode).toBe(1);
+  const salvaged = await cairn(["dump", data]);
+  expect(salvaged.exitCode).toBe(1);
+  expect(salvaged.stdout.match(/"payload":"\d"/g)).toEqual(['"payload":"1"', '"payload":"3"']);
+  expect(salvaged.stderr).toMatch(
+    /^cairn: \S+\.seg at offset \d+: damaged; the event at position 1 is missing\ncairn: missing: 1 event; printed: 2\n$/,
+  );
 });

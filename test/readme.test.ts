@@ -2,11 +2,15 @@
  * What the README promises: its regular expressions match what the server says through either door, and find the facts;
  * its examples of HTTP work.
  */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { EventSource } from "eventsource";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, HttpClient } from "./support/http-client.ts";
+import { pythonMissing } from "./support/python.ts";
 import { RespClient } from "./support/resp-client.ts";
-import { type Cairn, startCairn, until } from "./support/server.ts";
+import { type Cairn, executable, startCairn, until } from "./support/server.ts";
 
 const ID = "11111111-2222-4333-8444-555555555555";
 const OTHER_ID = "11111111-2222-4333-8444-666666666666";
@@ -150,6 +154,37 @@ describe("the README's regular expressions over HTTP", () => {
     expect(large.body).toMatchObject({ limit_value: 8_192, asked: 8_193 });
     expect(found("TOOLARGE", large)).toMatchObject({ limit: large.body.limit, asked: "8193" });
   });
+});
+
+it.skipIf(pythonMissing !== null)("the README's way from a dump into a new store", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "cairn-readme-"));
+  const [script = ""] =
+    readme.split(/^## When the disk is damaged$/m)[1]?.match(/(?<=^```python\n).*?(?=^```)/ms) ??
+    [];
+  const old = await startCairn({ data: join(folder, "old") });
+  const client = await RespClient.connect3(old.respPort);
+  await client.map("EAPPEND", "a", "A", "PAYLOAD", Buffer.from([0xff, 0]), "METADATA", "m");
+  await client.map("EMAPPEND", KEY, "b", "B", "PAYLOAD", "{}", "c", "C", "TIMESTAMP", "7");
+  const read = async (from: RespClient) =>
+    (await from.events("ELOG", "-", "+")).map(
+      ({ transaction_id, partition_sequence, recorded_at, ...kept }) => kept,
+    );
+  const events = await read(client);
+  client.close();
+  await old.stop();
+  const dump = Bun.spawnSync([...executable(), "dump", join(folder, "old")]);
+  writeFileSync(join(folder, "events.jsonl"), dump.stdout);
+  const fresh = await startCairn();
+  const text = script.replace("port=9090", `port=${fresh.respPort}`);
+  for (const _ of ["first", "again"]) {
+    const run = Bun.spawnSync(["python3", "-c", text], { cwd: folder });
+    expect(run.exitCode, run.stderr.toString()).toBe(0);
+  }
+  const reader = await RespClient.connect3(fresh.respPort);
+  expect(await read(reader)).toEqual(events);
+  reader.close();
+  await fresh.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 describe("the README's examples of HTTP", () => {

@@ -267,6 +267,10 @@ export interface CoreExports {
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
   findClaims(address: number, size: number, offset: number): number;
+  findFrame(address: number, size: number, offset: number): number;
+  framePositionAt(address: number): number;
+  frameEvents(address: number): number;
+  viewEvent(address: number, index: number): void;
   zeroBytes(address: number, size: number): number;
   getReplayOffset(): number;
   getReplayCrc(): number;
