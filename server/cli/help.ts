@@ -106,8 +106,8 @@ ${lines.join("")}
 "cairn help serve" lists the server's flags. To begin:
 
   cairn serve
-  redis-cli -p 9090 EAPPEND user-123 UserRegistered PAYLOAD '{"email":"alice@example.com"}'
-  redis-cli -p 9090 ESCAN user-123 - +
+  redis-cli -p 9090 EAPPEND user-1 UserRegistered PAYLOAD '{"email":"alice@example.com"}'
+  redis-cli -p 9090 ESCAN user-1 - +
 `;
 }
 

@@ -102,7 +102,7 @@ export function register(app: DoorApp, operations: readonly Operation[]): void {
       context.env.route = honoPath(found.path);
       return methodNotAllowed(method, found.path, found.methods);
     }
-    return problem(404, "NOTFOUND", `there is nothing at ${path}`);
+    return problem(404, "NOTFOUND", `there is nothing at ${path}; /docs shows what there is`);
   });
 }
 
