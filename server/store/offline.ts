@@ -91,28 +91,31 @@ export async function dumpStore(
   const damage = new DamageReport(from, report);
   let printed = 0;
   let text = "";
-  for (const found of salvage({ disk, core, folder: logFolder, from })) {
-    if (printed === limit) break;
-    if (found.kind === "damage") {
-      damage.add(found);
-      continue;
-    }
-    for (let index = Math.max(0, from - found.first); index < found.count; index++) {
-      core.exports.viewEvent(found.address, index);
-      const event = readStoredEvent(core);
-      if (streamId !== null && event.streamId !== streamId) continue;
+  try {
+    for (const found of salvage({ disk, core, folder: logFolder, from })) {
       if (printed === limit) break;
-      text += `${storedEventJson(event)}\n`;
-      printed++;
-      if (text.length > PRINT_LENGTH) {
-        await print(text);
-        text = "";
+      if (found.kind === "damage") {
+        damage.add(found);
+        continue;
+      }
+      for (let index = Math.max(0, from - found.first); index < found.count; index++) {
+        core.exports.viewEvent(found.address, index);
+        const event = readStoredEvent(core);
+        if (streamId !== null && event.streamId !== streamId) continue;
+        if (printed === limit) break;
+        text += `${storedEventJson(event)}\n`;
+        printed++;
+        if (text.length > PRINT_LENGTH) {
+          await print(text);
+          text = "";
+        }
       }
     }
+    await print(text);
+    return damage.finish(printed);
+  } finally {
+    unlock();
   }
-  await print(text);
-  unlock();
-  return damage.finish(printed);
 }
 
 /** What is damaged of what was asked for, as lines. */

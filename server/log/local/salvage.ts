@@ -63,14 +63,14 @@ export function* salvage(options: SalvageOptions): Generator<Salvaged> {
   let follows = 0;
   let place = folder;
   for (const [index, { path, firstPosition, base, isDamaged }] of segments.entries()) {
-    const isLast = index === segments.length - 1;
-    const segment = new SegmentFrames(disk, core, path, base ?? alignSegment(follows));
-    const at = (offset: number): string => `${path} at offset ${offset - segment.base}`;
     if (firstPosition > position) {
       yield { kind: "damage", place: damage ?? place, first: position, end: firstPosition };
       position = firstPosition;
       damage = null;
     }
+    const isLast = index === segments.length - 1;
+    const segment = new SegmentFrames(disk, core, path, base ?? alignSegment(follows));
+    const at = (offset: number): string => `${path} at offset ${offset - segment.base}`;
     if (isDamaged) damage ??= at(segment.base);
     try {
       const claim = isLast ? Math.max(segment.claim(), stopped?.offset ?? 0) : Infinity;
@@ -117,8 +117,8 @@ interface SegmentPlace {
 
 /** The segments from the one that holds a position on; it begins earlier where only that tells where one lies. */
 function segmentsFrom({ disk, core, folder, from }: SalvageOptions): SegmentPlace[] {
-  const segments = disk
-    .list(folder)
+  const names = disk.exists(folder) ? disk.list(folder) : [];
+  const segments = names
     .filter(isSegmentName)
     .toSorted()
     .map((name) => segmentPlace(disk, core, `${folder}/${name}`, firstPositionOf(name)));
@@ -135,8 +135,9 @@ function segmentPlace(disk: Disk, core: Core, path: string, firstPosition: numbe
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
     const start = bytes.subarray(0, readFully(file, bytes, 0));
     const header = decodeSegmentHeader(core, start);
-    if (typeof header !== "string")
+    if (typeof header !== "string") {
       return { path, firstPosition, base: header.base, isDamaged: false };
+    }
     // What is whole but unknown was written by another version, which may write other frames.
     if (segmentHeaderIsWhole(core, start)) throw new OpenError(`${path} at offset 0: ${header}`);
     return { path, firstPosition, base: firstPosition === 0 ? 0 : null, isDamaged: true };
