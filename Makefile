@@ -47,8 +47,8 @@ help: ## list these targets
 
 run: dist/cairn ## build what is missing and start the server on ./data (ARGS="--strict": more flags)
 	@echo "Append one event from another terminal, and read it back:"
-	@echo "  redis-cli -p 9090 EAPPEND user-123 UserRegistered PAYLOAD '{\"email\":\"alice@example.com\"}'"
-	@echo "  redis-cli -p 9090 ESCAN user-123 - +"
+	@echo "  redis-cli -p 9090 EAPPEND user-1 UserRegistered PAYLOAD '{\"email\":\"alice@example.com\"}'"
+	@echo "  redis-cli -p 9090 ESCAN user-1 - +"
 	@exec dist/cairn serve --data ./data $(ARGS)
 
 test: dist/cairn ## build what is missing and run every test (TEST=test/config.test.ts: that file alone)

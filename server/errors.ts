@@ -76,3 +76,20 @@ export function tooLarge(limit: string, limitValue: number, asked: number): Stor
 export class OpenError extends Error {
   override name = "OpenError";
 }
+
+/** An address at which nothing can listen, by the door's name and the flag that chooses another one. */
+export function cannotListen(
+  door: string,
+  address: string,
+  flag: string,
+  error: unknown,
+): OpenError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reason = code === "EADDRINUSE" ? "another process listens there" : message;
+  return new OpenError(`${door} cannot listen at ${address}: ${reason}; ${flag} chooses another`);
+}
+
+/** The log is damaged: the store is not opened, but what is intact can be had (`cairn dump`). */
+export class DamageError extends OpenError {
+  override name = "DamageError";
+}

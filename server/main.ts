@@ -97,7 +97,7 @@ async function runServe(args: readonly string[]): Promise<number> {
     server = await startServer({ ...settings, dataFolder }, log);
   } catch (error) {
     if (!isExpected(error)) throw error;
-    log.tell(`cairn: ${error.message.replace(/[\r\n]+/g, " ")}`, "error");
+    log.tell(error.message.replace(/[\r\n]+/g, " "), "error");
     return EXIT_FAILED;
   }
   log.announce(`ready resp=${server.respAddress} http=${server.httpAddress}`);
@@ -167,8 +167,10 @@ async function runDump(args: readonly string[]): Promise<number> {
     limit: wholeNumberFlag(flags, "limit", null),
   };
   const { dumpStore } = await import("./store/offline.ts");
-  await dumpStore(folder, options, print);
-  return EXIT_DONE;
+  const { systemDisk } = await import("./disk.ts");
+  const output = { print, report: (line: string) => report(`cairn: ${line}`) };
+  const isWhole = await dumpStore(systemDisk, folder, options, output);
+  return isWhole ? EXIT_DONE : EXIT_FAILED;
 }
 
 /** Prints text; where standard output has taken no more for now, the promise resolves when it has. */

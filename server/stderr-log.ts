@@ -1,7 +1,7 @@
 /**
  * The server's log of itself on standard error: one event a line, as text or as JSON.
  *
- * A line never holds payloads or metadata, and nothing that a client sent can forge one: control characters and
+ * In text a line is time, level and message, then what belongs to it as name=value. A line never holds payloads or metadata, and nothing that a client sent can forge one: control characters and
  * those that change the direction of text are escaped, line ends included. In text a message of several lines (a
  * stack) goes on in indented ones. A reader of standard error that does not keep up costs bounded memory: lines of
  * requests are left out first, and how many is said when it reads again.
@@ -14,6 +14,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = "json" | "text";
 /** What belongs to a line beside its message; what is undefined is left out. */
 export type LogFields = Readonly<Record<string, string | number | undefined>>;
+
+/** Of the longest level: messages stand in one column. */
+const LEVEL_LENGTH = 5;
 
 /** Takes one event for whoever runs the server; "info" where no level is given. */
 export type Tell = (message: string, level?: LogLevel, fields?: LogFields) => void;
@@ -109,20 +112,21 @@ export class StderrLog {
   }
 
   private line(message: string, level: LogLevel, fields: LogFields): string {
+    const time = new Date(this.options.clock()).toISOString();
     return this.options.format === "json"
-      ? jsonLine(this.options.clock(), message, level, fields)
-      : textLine(message, fields);
+      ? jsonLine(time, message, level, fields)
+      : textLine(time, message, level, fields);
   }
 }
 
-function jsonLine(timeMs: number, message: string, level: LogLevel, fields: LogFields): string {
-  const time = new Date(timeMs).toISOString();
+function jsonLine(time: string, message: string, level: LogLevel, fields: LogFields): string {
   const line = JSON.stringify({ time, level, msg: message, ...fields });
   return `${isPlain(line) ? line : line.replace(UNSAFE_IN_JSON, escapeUnit)}\n`;
 }
 
-function textLine(message: string, fields: LogFields): string {
-  let text = isPlain(message) ? message : message.replace(UNSAFE_IN_TEXT, escapeInText);
+function textLine(time: string, message: string, level: LogLevel, fields: LogFields): string {
+  const shown = isPlain(message) ? message : message.replace(UNSAFE_IN_TEXT, escapeInText);
+  let text = `${time} ${level.padEnd(LEVEL_LENGTH)} ${shown}`;
   for (const name in fields) {
     const value = fields[name];
     if (value === undefined) continue;

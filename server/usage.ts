@@ -19,19 +19,21 @@ export function quote(text: string): string {
   return `'${JSON.stringify(cut).slice(1, -1).replaceAll('\\"', '"')}'`;
 }
 
-/** `; did you mean …?` for a mistyped word, or nothing where no candidate is near. */
+/** `; did you mean '…'?` for a mistyped word, or nothing where no candidate is near; case does not count. */
 export function suggestion(word: string, candidates: readonly string[]): string {
   let nearest: string | null = null;
   // Two slips in a long word, one in a short one: beyond that a guess confuses more than it helps.
   let nearestDistance = Math.max(1, Math.min(2, Math.floor(word.length / 3))) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(word, candidate);
+    // Nothing is gained by comparing what differs too much in length already, and a word may be megabytes long.
+    if (Math.abs(word.length - candidate.length) >= nearestDistance) continue;
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < nearestDistance) {
       nearest = candidate;
       nearestDistance = distance;
     }
   }
-  return nearest === null ? "" : `; did you mean ${nearest}?`;
+  return nearest === null ? "" : `; did you mean '${nearest}'?`;
 }
 
 /** Insertions, removals, replacements and swaps of neighbours that make `source` into `target`. */

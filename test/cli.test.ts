@@ -1,7 +1,7 @@
 /**
  * The executable's command line as a user meets it: what it prints, where, and with which exit code.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -107,13 +107,13 @@ test("version, --version and -v print the package's version", async () => {
 });
 
 test.each([
-  [["serv"], "cairn: unknown command 'serv'; did you mean serve?"],
+  [["serv"], "cairn: unknown command 'serv'; did you mean 'serve'?"],
   [["constructor"], "cairn: unknown command 'constructor'; see cairn help"],
-  [["help", "dmup"], "cairn: unknown command 'dmup'; did you mean dump?"],
+  [["help", "dmup"], "cairn: unknown command 'dmup'; did you mean 'dump'?"],
   [["help", "dump", "x"], "cairn: help does not take 'x'; see cairn help"],
   [["--data", "x"], "cairn: flags follow a command, but '--data' came first; see cairn help"],
   [["version", "x"], "cairn: version does not take 'x'; see cairn help"],
-  [["serve", "--strickt"], "cairn: unknown flag '--strickt'; did you mean --strict?"],
+  [["serve", "--strickt"], "cairn: unknown flag '--strickt'; did you mean '--strict'?"],
   [
     ["serve", "--partitions", "0"],
     "cairn: flag --partitions: '0' is not allowed; give a whole number from 1 to 65536",
@@ -129,7 +129,7 @@ test.each([
   [["verify"], "cairn: verify needs DIR, the folder of a store; see cairn help verify"],
   [["verify", "a", "b"], "cairn: verify takes one DIR, but 'b' was given too"],
   [["dump"], "cairn: dump needs DIR, the folder of a store; see cairn help dump"],
-  [["dump", "a", "--form", "1"], "cairn: unknown flag '--form' of dump; did you mean --from?"],
+  [["dump", "a", "--form", "1"], "cairn: unknown flag '--form' of dump; did you mean '--from'?"],
   [["dump", "a", "--from", "-1"], "cairn: flag --from: '-1' is not allowed; give a whole number"],
   [["dump", "a", "--limit", "1e3"], "cairn: flag --limit: '1e3' is not allowed"],
   [["dump", "a", "--stream"], "cairn: flag --stream needs a value"],
@@ -217,7 +217,7 @@ test("serve: a second server on the same folder is refused, exit code 1", async 
   const data = newFolder("twice");
   const first = await serve(["--data", data]);
   const second = await cairn(["serve", ...FREE_PORTS, "--data", data]);
-  expect(second.stderr).toMatch(/^cairn: [^\n]*twice[^\n]*\n$/);
+  expect(second.stderr).toMatch(/^\S+ error [^\n]*twice[^\n]*\n$/);
   expect(second.exitCode).toBe(1);
   first.kill("SIGTERM");
   expect(await first.exited).toBe(0);
@@ -232,8 +232,10 @@ test("serve: an address that is taken is one line that names it, exit code 1", a
     const { stderr, exitCode } = await cairn([
       ...["serve", "--ephemeral", flag, address, other, "127.0.0.1:0"],
     ]);
-    expect(stderr).toMatch(/^cairn: [^\n]+\n$/);
-    expect(stderr).toContain(address);
+    const door = flag === "--resp" ? "RESP" : "HTTP";
+    expect(stderr.replace(/^\S+ /, "")).toBe(
+      `error ${door} cannot listen at ${address}: another process listens there; ${flag} chooses another\n`,
+    );
     expect(exitCode).toBe(1);
   }
 });
@@ -245,7 +247,7 @@ test("serve: another number of partitions than the store's is refused, exit code
   expect(await made.exited).toBe(0);
 
   const other = await cairn(["serve", ...FREE_PORTS, "--data", data, "--partitions", "16"]);
-  expect(other.stderr).toMatch(/^cairn: [^\n]*\b8\b[^\n]*\n$/);
+  expect(other.stderr).toMatch(/^\S+ error [^\n]*\b8\b[^\n]*\n$/);
   expect(other.stderr).toContain("16");
   expect(other.exitCode).toBe(1);
 
@@ -331,4 +333,22 @@ test("verify says what it checked; dump prints events by position, as asked", as
     [2, "a", "3"],
   ]);
   expect(brief(await dumped("--from", "1", "--limit", "1"))).toEqual([[1, "b", "2"]]);
+
+  // One bit of the second event's payload is another one.
+  const segment = join(data, "log", "0".repeat(20).concat(".seg"));
+  const bytes = readFileSync(segment);
+  const at = bytes.indexOf("bCounted2") + "bCounted".length;
+  bytes[at] = (bytes[at] as number) ^ 1;
+  writeFileSync(segment, bytes);
+  const refused = await cairn(["serve", ...FREE_PORTS, "--data", data]);
+  expect(refused.stderr).toMatch(
+    /^\S+ error \S+\.seg at offset \d+: [^\n]*; no byte was changed: restore a backup, or see with 'cairn dump \S+' which events are intact\n$/,
+  );
+  expect(refused.exitCode).toBe(1);
+  const salvaged = await cairn(["dump", data]);
+  expect(salvaged.exitCode).toBe(1);
+  expect(salvaged.stdout.match(/"payload":"\d"/g)).toEqual(['"payload":"1"', '"payload":"3"']);
+  expect(salvaged.stderr).toMatch(
+    /^cairn: \S+\.seg at offset \d+: damaged; the event at position 1 is missing\ncairn: missing: 1 event; printed: 2\n$/,
+  );
 });

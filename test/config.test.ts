@@ -231,9 +231,11 @@ test.each([
 
 test("an unknown flag is told with the nearest one", async () => {
   expect(await refusal({ args: ["--partitons", "3"] })).toBe(
-    "unknown flag '--partitons'; did you mean --partitions?",
+    "unknown flag '--partitons'; did you mean '--partitions'?",
   );
-  expect(await refusal({ args: ["--segment-byte=1"] })).toContain("did you mean --segment-bytes?");
+  expect(await refusal({ args: ["--segment-byte=1"] })).toContain(
+    "did you mean '--segment-bytes'?",
+  );
   expect(await refusal({ args: ["--nothing-like-it"] })).toBe(
     "unknown flag '--nothing-like-it'; see cairn help serve",
   );
@@ -250,7 +252,7 @@ test("a forgotten value and a stray argument are told", async () => {
 
 test("an unknown key of the file is told with the nearest one, or with all", async () => {
   expect(await refusal({ file: "partition = 3" })).toBe(
-    "configuration file 'cairn.toml': unknown key 'partition'; did you mean partitions?",
+    "configuration file 'cairn.toml': unknown key 'partition'; did you mean 'partitions'?",
   );
   const all = await refusal({ file: "[server]\nport = 1" });
   expect(all).toContain("unknown key 'server'; known are data, ephemeral, resp, http, partitions");

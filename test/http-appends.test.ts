@@ -86,11 +86,14 @@ describe("data", () => {
       await http.append(stream, `{"event_name":"E","payload_json":${payload}}`);
     }
     await http.append(stream, { event_name: "E", payload: "plain", metadata_base64: "gA==" });
+    // JSON by its bytes, of which some would be lost if it stood in other JSON as such.
+    const odd = [" {}", "[1]\n", "\t1 ", "[\r\n1]", " "];
+    for (const payload of odd) await http.append(stream, { event_name: "E", payload });
     // The text of the answer, so that no number is parsed here.
     const text = await (await fetch(`${http.base}${eventsPath(stream)}${query}`)).text();
     const DATA = /"event_name":"E",("metadata.*?),"position":\d+/gs;
     const posted = [...text.matchAll(DATA)].map(([, data]) => `{"event_name":"E",${data}}`);
-    expect(posted).toHaveLength(VALUES.length + 3);
+    expect(posted).toHaveLength(VALUES.length + 3 + odd.length);
     expect((await http.append(copy, `[${posted.join(",")}]`)).status).toBe(201);
     expect(await stored(copy)).toEqual(await stored(stream));
   });
@@ -351,7 +354,7 @@ describe("MessagePack", () => {
     [
       "payload_json",
       encode({ event_name: "E", payload_json: "1" }),
-      /^unknown field 'payload_json'/,
+      /^unknown field 'payload_json': expected event_name, event_id, payload, metadata, timestamp, /,
     ],
     ["a cut body", encode({ event_name: "E" }).subarray(0, 8), /at byte \d+: expected/],
     [
@@ -397,9 +400,24 @@ describe("a wrong body", () => {
     [
       "an unknown field",
       '{"event_nam":"E"}',
-      /^unknown field 'event_nam'; did you mean event_name\?$/,
+      /^unknown field 'event_nam'; did you mean 'event_name'\?$/,
     ],
-    ["a field of transactions", '{"event_name":"E","stream_id":"s"}', /^unknown field 'stream_id'/],
+    ["a field in another case", '{"Event_Name":"E"}', /; did you mean 'event_name'\?$/],
+    [
+      "a field that is near to none",
+      '{"type":"E"}',
+      /^unknown field 'type': expected event_name, event_id, payload, payload_json, .*, events$/,
+    ],
+    [
+      "a field of transactions",
+      '{"event_name":"E","stream_id":"s"}',
+      /^unknown field 'stream_id': expected event_name, .*, partition_key, events$/,
+    ],
+    [
+      "a field of requests",
+      '[{"event_name":"E","event":[]}]',
+      /^unknown field 'event' in \[0\]: expected event_name, .*, partition_key$/,
+    ],
     ["a field twice", '{"event_name":"E","event_name":"E"}', /^event_name is given twice$/],
     ["two forms of payload", '{"event_name":"E","payload":1,"payload_json":1}', /say the same/],
     ["a name that is a number", '{"event_name":1}', /^event_name: expected a string$/],
@@ -452,7 +470,12 @@ describe("a wrong body", () => {
       `{"event_name":"E","payload":${"[".repeat(depth)}${"]".repeat(depth)}}`;
     expect((await http.append(newStream(), nested(1_024))).status).toBe(201);
     const answer = await http.append(newStream(), nested(100_000));
-    expectProblem(answer, 413, "TOOLARGE", /^nesting of JSON values is limited to 1024/);
+    expectProblem(
+      answer,
+      413,
+      "TOOLARGE",
+      /^nesting of arrays and objects in a JSON value is limited to 1024/,
+    );
   });
 
   test("of a transaction is refused by its own rules", async () => {

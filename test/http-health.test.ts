@@ -75,7 +75,7 @@ test("an unknown path is a 404 problem", async () => {
   expect(await response.json()).toMatchObject({
     status: 404,
     code: "NOTFOUND",
-    detail: "there is nothing at /v0/nothing",
+    detail: "there is nothing at /v0/nothing; /docs shows what there is",
   });
 });
 

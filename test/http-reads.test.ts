@@ -4,7 +4,7 @@
  */
 import { decode } from "@msgpack/msgpack";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { eventsPath, expectProblem, HttpClient } from "./support/http-client.ts";
+import { eventsPath, exchange, expectProblem, HttpClient } from "./support/http-client.ts";
 import { type Cairn, startCairn } from "./support/server.ts";
 
 const PARTITIONS = 8;
@@ -116,6 +116,14 @@ describe("filters", () => {
     expect(await found("as_of=2000-01-01T00:00:00Z")).toEqual([]);
   });
 
+  test("take a leap second for the second after it", async () => {
+    for (const time of ["2023-12-31T23:59:60Z", "2024-01-01T01:59:60.0%2B02:00"]) {
+      expect(await found(`until=${time}`)).toEqual([0]);
+      expect(await found(`since=${time}`)).toHaveLength(10);
+    }
+    expect(await found("until=2023-12-31T23:59:59Z")).toEqual([]);
+  });
+
   test("all hold, and names are alternatives", async () => {
     expect(await found("name=Odd&name=Even&since=2024-01-10T00:00:00Z")).toEqual([9]);
     const other = await http.get("/v1/events?match=o[t]her&key=a-key");
@@ -129,6 +137,11 @@ describe("filters", () => {
     ["since=yesterday", 400, "INVALIDARG", /^since 'yesterday': expected milliseconds/],
     ["since=2024-02-30T00:00:00Z", 400, "INVALIDARG", /^since/],
     ["until=2024-01-01", 400, "INVALIDARG", /^until/],
+    ["until=2024-01-01T24:00:00Z", 400, "INVALIDARG", /^until '2024-01-01T24:00:00Z': expected/],
+    ["until=2024-01-01T23:60:00Z", 400, "INVALIDARG", /^until/],
+    ["until=2016-12-31T23:59:61Z", 400, "INVALIDARG", /^until/],
+    ["until=2016-12-31T22:59:60Z", 400, "INVALIDARG", /^until/],
+    ["until=2016-12-30T23:59:60Z", 400, "INVALIDARG", /^until/],
     ["partitions=1,x", 400, "INVALIDARG", /^partitions '1,x': expected numbers and ranges/],
     ["partitions=3-1", 400, "INVALIDARG", /^partitions/],
     [`partitions=${PARTITIONS}`, 404, "NOTFOUND", /^partition 8 .*does not exist/],
@@ -143,7 +156,15 @@ describe("filters", () => {
 
 describe("a query", () => {
   test.each([
-    ["limti=1", /^unknown query parameter 'limti': expected from, to, .*; did you mean limit\?$/],
+    ["limti=1", /^unknown query parameter 'limti': expected from, to, .*; did you mean 'limit'\?$/],
+    ["LIMIT=1", /^unknown query parameter 'LIMIT': .*; did you mean 'limit'\?$/],
+    ["count=1", /^unknown query parameter 'count': expected from, to, [^;]*$/],
+    ["match=%ff", /^match '%ff': expected percent-encoded UTF-8$/],
+    ["match=a%", /^match 'a%': expected percent-encoded UTF-8$/],
+    ["from=0&name=%zz", /^name '%zz': expected percent-encoded UTF-8$/],
+    ["match=%c0%80", /^match '%c0%80': expected/],
+    ["match=%ed%a0%80", /^match '%ed%a0%80': expected/],
+    ["na%ffme=x", /^name of a query parameter 'na%ffme': expected percent-encoded UTF-8$/],
     ["from=-1", /^from '-1': expected a number from 0 to 9007199254740991$/],
     ["from=9007199254740992", /^from '9007199254740992': expected a number/],
     ["from=latest", /^from 'latest'/],
@@ -162,6 +183,21 @@ describe("a query", () => {
     expectProblem(ahead, 409, "AHEAD", /^position 9007199254740991 is beyond the end 10 of epoch/);
     const { epoch } = (await http.get("/v1")).body;
     expect(ahead.body).toMatchObject({ position: NUMBER_MAX, end: 10, epoch });
+  });
+
+  test("is UTF-8, percent-encoded or not, with + for a space", async () => {
+    const read = (query: string): Promise<string> => {
+      const line = `GET /v1/streams?${query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+      return exchange(wide.httpPort, Buffer.from(line, "latin1"));
+    };
+    const wide = await startCairn();
+    const name = "größe \ufffd+";
+    await new HttpClient(wide.httpPort).append(name, { event_name: "E" });
+    for (const query of [`match=${encodeURIComponent(name)}`, "match=gr\xc3\xb6%C3%9fe+*"]) {
+      expect(await read(query)).toContain(`"stream_id":"${Buffer.from(name).toString("latin1")}"`);
+    }
+    expect(await read("match=%C3%9fe+%ff")).toContain("expected percent-encoded UTF-8");
+    await wide.stop();
   });
 });
 
@@ -249,6 +285,7 @@ describe("look-ups", () => {
       "NOTFOUND",
       /^stream 'none' has no events$/,
     );
+    expect((await http.get("/v1/streams/none")).body.stream_id).toBe("none");
     const partition = `/v1/partitions/${body.partition_id}`;
     expect((await http.get(partition)).body.partition_id).toBe(body.partition_id);
     expect((await http.get(`/v1/partitions/${body.partition_key}`)).body).toEqual(
@@ -277,6 +314,7 @@ describe("look-ups", () => {
     expect(asJson.body.payload_json).toEqual({ i: 3 });
     const unknown = await http.get("/v1/events/00000000-0000-4000-8000-000000000000");
     expectProblem(unknown, 404, "NOTFOUND", /^there is no event '00000000/);
+    expect(unknown.body.event_id).toMatch(/^00000000-/);
     expectProblem(
       await http.get("/v1/events/7"),
       400,

@@ -59,7 +59,12 @@ describe("methods", () => {
       "/v1/streams/s/event",
       "/v1/streams/a/b/events",
     ]) {
-      expectProblem(await http.get(path), 404, "NOTFOUND", /^there is nothing at \//);
+      expectProblem(
+        await http.get(path),
+        404,
+        "NOTFOUND",
+        /^there is nothing at \/\S*; \/docs shows what there is$/,
+      );
       expect((await http.post(path, {})).status).toBe(404);
     }
   });

@@ -303,6 +303,9 @@ test("a disk that fails shows in the figures, in /readyz and in the log", async 
     code: "READONLY",
     detail: expect.stringMatching(/the log failed .*EIO.* restart the server/),
   });
+  // Whoever asks whether it is ready was refused nothing.
+  const asked = await Scrape.of(httpPort);
+  expect(asked.get('cairn_errors_total{door="http",code="READONLY"}') ?? 0).toBe(0);
   expect((await fetch(`http://127.0.0.1:${httpPort}/healthz`)).status).toBe(200);
   const told = written
     .trim()

@@ -2,11 +2,15 @@
  * What the README promises: its regular expressions match what the server says through either door, and find the facts;
  * its examples of HTTP work.
  */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { EventSource } from "eventsource";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, HttpClient } from "./support/http-client.ts";
+import { pythonMissing } from "./support/python.ts";
 import { RespClient } from "./support/resp-client.ts";
-import { type Cairn, startCairn, until } from "./support/server.ts";
+import { type Cairn, executable, startCairn, until } from "./support/server.ts";
 
 const ID = "11111111-2222-4333-8444-555555555555";
 const OTHER_ID = "11111111-2222-4333-8444-666666666666";
@@ -57,11 +61,16 @@ describe("the README's regular expressions", () => {
     });
     const empty = await facts("WRONGVER", "EAPPEND", "user 9", "B", "EXPECTED_VERSION", "exists");
     expect(empty).toMatchObject({ current: "empty", expected: "exists", stream: "user 9" });
+    // What some expressions take for the end of a line.
+    const odd = "a\u2028b\u2029c\u0085d\ve";
+    const lines = await facts("WRONGVER", "EAPPEND", odd, "B", "EXPECTED_VERSION", "exists");
+    expect(lines).toMatchObject({ stream: odd });
   });
 
   it("AHEAD", async () => {
     expect(await facts("AHEAD", "ELOG", "1001", "+")).toEqual({
-      position: "1001",
+      kind: "position",
+      number: "1001",
       end: "0",
       epoch: expect.any(String),
     });
@@ -125,15 +134,57 @@ describe("the README's regular expressions over HTTP", () => {
     const ahead = await http.get("/v1/events?from=1001");
     expect(ahead.body).toMatchObject({ position: 1001, end: 0 });
     expect(found("AHEAD", ahead)).toMatchObject({
-      position: "1001",
+      kind: "position",
+      number: "1001",
       end: "0",
       epoch: ahead.body.epoch,
+    });
+    const feed = { Accept: "text/event-stream", "Last-Event-ID": "41" };
+    const stream = await http.get("/v1/streams/user-123/events", feed);
+    expect(stream.body).toMatchObject({ stream_id: "user-123", stream_version: 42, end: 0 });
+    expect(found("AHEAD", stream)).toMatchObject({
+      kind: "version",
+      number: "42",
+      end: "0",
+      epoch: ahead.body.epoch,
+      stream: "user-123",
     });
     const events = Array.from({ length: 8_193 }, () => ({ event_name: "E" }));
     const large = await http.append("large", events);
     expect(large.body).toMatchObject({ limit_value: 8_192, asked: 8_193 });
     expect(found("TOOLARGE", large)).toMatchObject({ limit: large.body.limit, asked: "8193" });
   });
+});
+
+it.skipIf(pythonMissing !== null)("the README's way from a dump into a new store", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "cairn-readme-"));
+  const [script = ""] =
+    readme.split(/^## When the disk is damaged$/m)[1]?.match(/(?<=^```python\n).*?(?=^```)/ms) ??
+    [];
+  const old = await startCairn({ data: join(folder, "old") });
+  const client = await RespClient.connect3(old.respPort);
+  await client.map("EAPPEND", "a", "A", "PAYLOAD", Buffer.from([0xff, 0]), "METADATA", "m");
+  await client.map("EMAPPEND", KEY, "b", "B", "PAYLOAD", "{}", "c", "C", "TIMESTAMP", "7");
+  const read = async (from: RespClient) =>
+    (await from.events("ELOG", "-", "+")).map(
+      ({ transaction_id, partition_sequence, recorded_at, ...kept }) => kept,
+    );
+  const events = await read(client);
+  client.close();
+  await old.stop();
+  const dump = Bun.spawnSync([...executable(), "dump", join(folder, "old")]);
+  writeFileSync(join(folder, "events.jsonl"), dump.stdout);
+  const fresh = await startCairn();
+  const text = script.replace("port=9090", `port=${fresh.respPort}`);
+  for (const _ of ["first", "again"]) {
+    const run = Bun.spawnSync(["python3", "-c", text], { cwd: folder });
+    expect(run.exitCode, run.stderr.toString()).toBe(0);
+  }
+  const reader = await RespClient.connect3(fresh.respPort);
+  expect(await read(reader)).toEqual(events);
+  reader.close();
+  await fresh.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 describe("the README's examples of HTTP", () => {

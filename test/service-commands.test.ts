@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { Arguments } from "../server/commands/arguments.ts";
 import type { Context } from "../server/commands/command.ts";
 import { stateRefusal } from "../server/commands/multi.ts";
-import { commands, findCommand } from "../server/commands/registry.ts";
+import { commandNames, commands, findCommand } from "../server/commands/registry.ts";
 import { ServerInfo } from "../server/commands/server-info.ts";
 import type { Session } from "../server/commands/session.ts";
 import { unknownCommand } from "../server/commands/unknown-command.ts";
@@ -144,7 +144,13 @@ describe("errors", () => {
     ["EXEC", "ERR EXEC without MULTI"],
     ["DISCARD", "ERR DISCARD without MULTI"],
     ["NOSUCHCOMMAND a b", "INVALIDARG unknown command 'NOSUCHCOMMAND'"],
-    ["PIN", "INVALIDARG unknown command 'PIN'"],
+    ["PIN", "INVALIDARG unknown command 'PIN'; did you mean 'PING'?"],
+    ["eapend s E", "INVALIDARG unknown command 'eapend'; did you mean 'EAPPEND'?"],
+    [
+      "KEYS *",
+      "INVALIDARG unknown command 'KEYS': streams are listed with SCAN cursor [MATCH pattern], " +
+        "as redis-cli --scan --pattern does",
+    ],
     [
       "get key",
       "INVALIDARG unknown command 'get': a stream is read with ESCAN stream - +, " +
@@ -577,7 +583,7 @@ class TestClient {
       const command = findCommand(args);
       const refusal = stateRefusal(this.session, command);
       if (refusal !== null) throw refusal;
-      if (command === null) throw unknownCommand(args);
+      if (command === null) throw unknownCommand(args, commandNames);
       this.session.lastCommand = command.name;
       const request = command.parse(args, this.context);
       command.reply(command.run(request, this.context), reply, this.context);

@@ -27,13 +27,21 @@ function open({ format = "text", level = "info" }: { format?: LogFormat; level?:
   return { log, reader, text: () => written.join(""), writes: written };
 }
 
+/** Lines of text without their time, which is the same in all. */
+function messages(text: string): string {
+  return text.replaceAll(/^2026-11-24T12:30:00\.000Z /gm, "");
+}
+
 describe("a line", () => {
-  test("in text is the message and what belongs to it, one word each or in quotes", () => {
+  test("in text is time, level, the message and what belongs to it, one word each or in quotes", () => {
     const { log, text } = open();
     log.tell("http request", "info", { status: 201, path: "/v1/streams/a%20b", peer: undefined });
     log.tell("ready", "warn", { reason: 'no "room" = none', empty: "" });
     expect(text()).toBe(
-      'http request status=201 path=/v1/streams/a%20b\nready reason="no \\"room\\" = none" empty=""\n',
+      [
+        "2026-11-24T12:30:00.000Z info  http request status=201 path=/v1/streams/a%20b\n",
+        '2026-11-24T12:30:00.000Z warn  ready reason="no \\"room\\" = none" empty=""\n',
+      ].join(""),
     );
   });
 
@@ -53,7 +61,7 @@ describe("a line", () => {
     log.tell("d", "warn");
     log.tell("e", "error");
     log.announce("f");
-    expect(text()).toBe("d\ne\nf\n");
+    expect(messages(text())).toBe("warn  d\nerror e\ninfo  f\n");
     expect([log.isOn("info"), log.isOn("warn")]).toEqual([false, true]);
   });
 
@@ -62,7 +70,7 @@ describe("a line", () => {
     log.gather("a");
     log.gather("b");
     log.tell("c", "error");
-    expect(text()).toBe("a\nb\nc\n");
+    expect(messages(text())).toBe("info  a\ninfo  b\nerror c\n");
     expect(writes).toHaveLength(1);
   });
 
@@ -72,7 +80,7 @@ describe("a line", () => {
     log.gather("b");
     expect(text()).toBe("");
     await new Promise(setImmediate);
-    expect(text()).toBe("a\nb\n");
+    expect(messages(text())).toBe("info  a\ninfo  b\n");
   });
 });
 
@@ -106,13 +114,18 @@ describe("while standard error takes nothing", () => {
     log.gather("request 1");
     log.gather("request 2");
     log.tell("grave", "error");
-    expect(writes).toEqual(["last that was taken\n"]);
+    expect(writes.map(messages)).toEqual(["info  last that was taken\n"]);
     expect(log.droppedCount).toBe(2);
     reader.takes = true;
     log.resume();
     log.tell("after");
-    expect(text()).toBe(
-      "last that was taken\ngrave\nstandard error was full: lines of the log are missing lines=2\nafter\n",
+    expect(messages(text())).toBe(
+      [
+        "info  last that was taken\n",
+        "error grave\n",
+        "warn  standard error was full: lines of the log are missing lines=2\n",
+        "info  after\n",
+      ].join(""),
     );
   });
 
@@ -156,7 +169,7 @@ describe("the executable", () => {
       (error: Error) => error.message,
     );
     const told = JSON.parse((await second).replace(/^[^{]*/, ""));
-    expect(told).toMatchObject({ level: "error", msg: expect.stringMatching(/^cairn: .*in use/) });
+    expect(told).toMatchObject({ level: "error", msg: expect.stringMatching(/in use/) });
     expect(await cairn.stop()).toBe(0);
   });
 
@@ -167,16 +180,16 @@ describe("the executable", () => {
     const client = await RespClient.connect(cairn.respPort);
     await client.command("EAPPEND", "stream-x", "NameX", "PAYLOAD", "secret", "METADATA", "hidden");
     client.close();
-    const closed = /^resp connection closed peer=127\.0\.0\.1:\d+ duration_ms=\d+$/m;
+    const closed = /^\S+ debug resp connection closed peer=127\.0\.0\.1:\d+ duration_ms=\d+$/m;
     await until(() => closed.test(cairn.stderr()), "the closing was told");
-    expect(cairn.stderr()).toMatch(/^resp connection opened peer=127\.0\.0\.1:\d+$/m);
+    expect(cairn.stderr()).toMatch(/^\S+ debug resp connection opened peer=127\.0\.0\.1:\d+$/m);
     expect(cairn.stderr()).not.toMatch(/secret|hidden/);
     await cairn.stop();
   });
 
   test("with --log-level error is silent but for the ready line", async () => {
     const cairn = await startCairn({ args: ["--log-level=error", "--durability=os"] });
-    expect(cairn.stderr()).toMatch(/^ready resp=\S+ http=\S+\n$/);
+    expect(cairn.stderr()).toMatch(/^\S+ info {2}ready resp=\S+ http=\S+\n$/);
     await cairn.stop();
   });
 });

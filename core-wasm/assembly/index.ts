@@ -37,7 +37,7 @@ import {
   asOfPosition, scanAt, scanEnd, scanExamined, scanFiltered, scanNeeded, scanRun, scanStop, scanTail, scanWritten, streamsExamined,
   streamsWritten,
 } from "./scan";
-import { frameHeadLength } from "./frame";
+import { frameHeadLength, framePosition } from "./frame";
 import { globMatches as matches } from "./glob";
 import { pushExamined, pushNeeded, pushRows, pushTail } from "./push";
 import { stringHasEscapes, valueIsTooDeep } from "./json-read";
@@ -46,7 +46,7 @@ import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
 import { buildCover as coverBuild } from "./run-build";
 import { mergePage, mergeRun } from "./run-merge";
 import {
-  findClaims as searchClaims, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
+  findClaims as searchClaims, findFrame as searchFrame, replayClaim, replayCrc, replayEnter as enterReplay, replayLastKind, replayNeeded, replayOffset,
   replayPosition, replayRecordedAt, replayResume, replaySpan,
 } from "./replay";
 
@@ -56,7 +56,7 @@ export { batchSeal, batchSynced, cacheLoaded };
 export { fillHeadPtr, fillHeadSize };
 export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
 export { ANSWER_WRITE_MAX, answerWriteInRow, eventWrite, eventWriteMax } from "./encoding";
-export { jsonSpaceEnd, jsonStringEnd, jsonUnescape, jsonValid, jsonValueEnd } from "./json-read";
+export { jsonEmbeds, jsonSpaceEnd, jsonStringEnd, jsonUnescape, jsonValueEnd } from "./json-read";
 export {
   asOfOpen, asOfSearch, findEvent, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
   scanPositions, scanTakeAll, scanTakeMatching, showEvent, showFound, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor,
@@ -65,7 +65,8 @@ export {
 export { scanFiltered, scanRun };
 export { feedMessages, feedMessagesMax, pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
 export { flightKeyIs, topicAdd, topicRemove } from "./topics";
-export { replayCompare, replayFrames, zeroBytes } from "./replay";
+export { frameEvents, replayCompare, replayFrames, zeroBytes } from "./replay";
+export { viewEvent } from "./event";
 export { digestClear, digestCompare } from "./digest";
 export { memtableGiveUp, memtableKeepHeads };
 export { sealFull } from "./sequencer";
@@ -285,6 +286,8 @@ export function resumeIndex(): void {
 
 export function replayEnter(offset: f64, crc: u32, position: f64): void { enterReplay(<u64>offset, crc, <u64>position); }
 export function findClaims(ptr: usize, size: u32, offset: f64): u32 { return <u32>searchClaims(ptr, size, <u64>offset); }
+export function findFrame(ptr: usize, size: u32, offset: f64): u32 { return <u32>searchFrame(ptr, size, <u64>offset); }
+export function framePositionAt(ptr: usize): f64 { return <f64>framePosition(ptr); }
 export function getReplayOffset(): f64 { return <f64>replayOffset; }
 export function getReplayCrc(): u32 { return replayCrc; }
 export function getReplayPosition(): f64 { return <f64>replayPosition; }

@@ -20,14 +20,18 @@ const CLOSE_OBJECT: u32 = 0x7d;
 export let stringHasEscapes: bool = false;
 /** Whether the last value that `jsonValueEnd` refused is too deeply nested. */
 export let valueIsTooDeep: bool = false;
+/** Whether white space that was passed since this was last cleared has a carriage return; strings cannot have one. */
+let spaceHasReturn: bool = false;
 
-/** Whether bytes are one JSON value, perhaps between white space. */
-export function jsonValid(ptr: usize, size: usize): bool {
+/**
+ * Whether bytes are one JSON value that can stand in other JSON and be taken out of it byte for byte: without white
+ * space around it, which would not count as part of it, and without carriage returns, which Server-Sent Events cannot
+ * carry.
+ */
+export function jsonEmbeds(ptr: usize, size: usize): bool {
   const end = ptr + size;
-  const start = jsonSpaceEnd(ptr, end);
-  if (start == end) return false;
-  const valueEnd = jsonValueEnd(start, end);
-  return valueEnd != 0 && jsonSpaceEnd(valueEnd, end) == end;
+  spaceHasReturn = false;
+  return jsonValueEnd(ptr, end) == end && !spaceHasReturn;
 }
 
 /** Where the white space that begins at `ptr` ends. */
@@ -35,6 +39,7 @@ export function jsonSpaceEnd(ptr: usize, end: usize): usize {
   while (ptr < end) {
     const byte: u32 = load<u8>(ptr);
     if (byte > 0x20 || (byte != 0x20 && byte != 0x0a && byte != 0x0d && byte != 0x09)) break;
+    if (byte == 0x0d) spaceHasReturn = true;
     ptr++;
   }
   return ptr;

@@ -6,12 +6,12 @@
 //
 // Texts are escaped as JSON.stringify escapes them. Where metadata or payload is no UTF-8, `metadata_base64` or
 // `payload_base64` stands in its place; where data that is JSON is wanted as such, `metadata_json` or
-// `payload_json` with the very bytes. What is written may spill over its end (write.ts).
+// `payload_json` with the very bytes, if they can be taken out again (json-read.ts: jsonEmbeds). What is written may spill over its end (write.ts).
 import {
   viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
 } from "./event";
-import { jsonValid, plainCount } from "./json-read";
+import { jsonEmbeds, plainCount } from "./json-read";
 import { partitionOf } from "./memtable";
 import {
   RESULT_EVENT_ID, RESULT_KEY, RESULT_PARTITION, RESULT_SEQUENCE, RESULT_TIMESTAMP, RESULT_VERSION, resultRow,
@@ -108,7 +108,7 @@ function putText(out: usize, ptr: usize, size: usize): usize {
 
 /** Writes metadata or payload in one of its three forms, closing quote included. */
 function putData(out: usize, ptr: usize, size: usize, asText: usize, asJson: usize, asBase64: usize, dataAsJson: bool): usize {
-  if (dataAsJson && jsonValid(ptr, size)) return copyText(put(out, asJson), ptr, size);
+  if (dataAsJson && jsonEmbeds(ptr, size)) return copyText(put(out, asJson), ptr, size);
   let end = escape(put(out, asText), ptr, size);
   if (end == 0) end = base64Write(put(out, asBase64), ptr, size);
   store<u8>(end, 0x22); // "

@@ -172,10 +172,9 @@ const FEED_MESSAGE: usize = label("\nevent: message\ndata: ");
 const FEED_LINE: usize = label("\ndata: ");
 /** Bytes of a message beyond its event: labels, the number, the end, and what a short copy spills over. */
 const FEED_FIXED_MAX: usize = 80;
-const CR: u32 = 0x0d;
 const LF: u32 = 0x0a;
 
-/** Most bytes of the messages of these rows; `splits`: an event may hold line breaks, of which each begins a line. */
+/** Most bytes of the messages of these rows; `splits`: an event may hold line feeds, of which each begins a line. */
 export function feedMessagesMax(rows: usize, count: u32, splits: bool): usize {
   let size: usize = 0;
   for (let i: u32 = 0; i < count; i++) {
@@ -185,8 +184,7 @@ export function feedMessagesMax(rows: usize, count: u32, splits: bool): usize {
     size += FEED_FIXED_MAX + bodySize;
     if (!splits) continue;
     for (let at: usize = 0; at < bodySize; at++) {
-      const byte: u32 = load<u8>(body + at);
-      if (byte == CR || byte == LF) size += 6;
+      if (load<u8>(body + at) == <u8>LF) size += 6;
     }
   }
   return size;
@@ -211,13 +209,12 @@ export function feedMessages(out: usize, rows: usize, count: u32, numberOffset: 
   return out;
 }
 
-/** Line breaks stand between a JSON text's values alone, so that any kind of them means the same. */
+/** The reader puts the line feeds back. Carriage returns, of which it would make line feeds too, never stand in an event. */
 function linesWrite(out: usize, ptr: usize, size: usize): usize {
   const end = ptr + size;
   while (ptr < end) {
     const byte: u32 = load<u8>(ptr++);
-    if (byte == CR && ptr < end && load<u8>(ptr) == <u8>LF) continue;
-    if (byte == CR || byte == LF) out = put(out, FEED_LINE);
+    if (byte == LF) out = put(out, FEED_LINE);
     else store<u8>(out++, byte);
   }
   return out;

@@ -1,7 +1,7 @@
 // Reading the log back: at a start, to rebuild the tables and to find where the log ends; and for `verify`.
 // The rule of recovery itself is in server/log/local/recovery.ts; here is what it asks of the bytes.
 import {
-  FRAME_ALIGNMENT, FRAME_COUNT, FRAME_CRC, FRAME_DURABLE_DISTANCE, FRAME_HEAD_SIZE, FRAME_KIND, FRAME_PREVIOUS_CRC,
+  FRAME_ALIGNMENT, FRAME_COUNT, FRAME_CRC, FRAME_DURABLE_DISTANCE, FRAME_HEAD_SIZE, FRAME_KIND, FRAME_LENGTH, FRAME_PREVIOUS_CRC,
   KIND_END, KIND_EVENTS, KIND_MARK, KIND_MAY_SKIP, frameHeadLength, frameIsWhole, framePosition, frameRecordedAt, frameSpan,
 } from "./frame";
 import {
@@ -183,32 +183,44 @@ function sealedStream(): usize {
 }
 
 /**
- * Looks for frames at any multiple of 8, past damage too, and raises `replayClaim` to the highest claim. Returns
- * how many bytes were searched: fewer than `size` where a frame reaches over the window's end, which then has
- * `replayNeeded` bytes.
+ * Looks for a whole frame at any multiple of 8, past damage too. Returns how many bytes lie before it, and
+ * `replayNeeded` is 0; or how many were searched, where there is none: nothing is left then that holds a head. Where a
+ * frame reaches over the window's end it has `replayNeeded` bytes, and lies at the place returned.
  */
-export function findClaims(ptr: usize, size: usize, offset: u64): usize {
-  const end = ptr + size;
-  let at = ptr;
-  while (at + FRAME_HEAD_SIZE <= end) {
-    if (load<u32>(at) != 0) {
-      const length = frameHeadLength(at, offset + (at - ptr));
+export function findFrame(ptr: usize, size: usize, offset: u64): usize {
+  let at: usize = 0;
+  replayNeeded = 0;
+  while (at + FRAME_HEAD_SIZE <= size) {
+    if (load<u32>(ptr + at) != 0) {
+      const length = frameHeadLength(ptr + at, offset + at);
       if (length != 0) {
-        if (at + length > end) {
+        if (at + length > size) {
           replayNeeded = length;
-          return at - ptr;
+          return at;
         }
-        if (frameIsWhole(at)) {
-          replayClaim = max(replayClaim, offset + (at - ptr) - load<u32>(at, FRAME_DURABLE_DISTANCE));
-          at += frameSpan(length);
-          continue;
-        }
+        if (frameIsWhole(ptr + at)) return at;
       }
     }
     at += FRAME_ALIGNMENT;
   }
-  replayNeeded = 0;
-  return at - ptr;
+  return at;
+}
+
+/** Raises `replayClaim` to the highest claim of all frames that `findFrame` finds; returns what that does for the last. */
+export function findClaims(ptr: usize, size: usize, offset: u64): usize {
+  let at: usize = 0;
+  while (true) {
+    at += findFrame(ptr + at, size - at, offset + at);
+    if (replayNeeded != 0 || at + FRAME_HEAD_SIZE > size) return at;
+    replayClaim = max(replayClaim, offset + at - load<u32>(ptr + at, FRAME_DURABLE_DISTANCE));
+    at = min(at + frameSpan(load<u32>(ptr + at, FRAME_LENGTH)), size);
+  }
+}
+
+/** How many events a whole frame holds: none where it is of another kind, or its body is none. */
+export function frameEvents(frame: usize): u32 {
+  if (load<u8>(frame, FRAME_KIND) != KIND_EVENTS) return 0;
+  return bodyIsWhole(frame, load<u32>(frame, FRAME_LENGTH)) ? load<u16>(frame, FRAME_COUNT) : 0;
 }
 
 /** How many bytes from `ptr` on are zero. */

@@ -56,9 +56,11 @@ or the store cannot be opened, 2 for wrong arguments.
   --from N            begin at position N; default 0
   --limit N           at most N events; default all
 
-Events come by position, one JSON object a line, in the form of the HTTP door.
+Events come by position, one JSON object a line, in the form of the HTTP door. Where the log is
+damaged, all events that are intact are printed, and standard error says which positions are
+missing. It changes nothing. The store must not be open in a server.
 
-Exit codes: 0 when all was printed, 1 when the store cannot be opened or read,
+Exit codes: 0 when all was printed, 1 when something is damaged or the store cannot be opened,
 2 for wrong arguments.
 `,
   },
@@ -104,8 +106,8 @@ ${lines.join("")}
 "cairn help serve" lists the server's flags. To begin:
 
   cairn serve
-  redis-cli -p 9090 EAPPEND user-123 UserRegistered PAYLOAD '{"email":"alice@example.com"}'
-  redis-cli -p 9090 ESCAN user-123 - +
+  redis-cli -p 9090 EAPPEND user-1 UserRegistered PAYLOAD '{"email":"alice@example.com"}'
+  redis-cli -p 9090 ESCAN user-1 - +
 `;
 }
 

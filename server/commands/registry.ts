@@ -79,6 +79,9 @@ export const commands: readonly Command[] = [
   unwatch,
 ];
 
+/** As COMMAND gives them. */
+export const commandNames: readonly string[] = commands.map(({ name }) => name);
+
 /** The command that the request names, in any case; null where there is none. */
 export function findCommand(args: Arguments): Command | null {
   const candidates = byNameLength[args.length(0)];

@@ -2,14 +2,16 @@
  * The answer to a command that does not exist: for those that people know from Redis, with what serves here.
  */
 import { StoreError } from "../errors.ts";
+import { suggestion } from "../usage.ts";
 import { shown } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 
-export function unknownCommand(args: Arguments): StoreError {
+/** `known` are the names of the commands that there are. */
+export function unknownCommand(args: Arguments, known: readonly string[]): StoreError {
   const name = shown(args, 0);
   const hint = HINTS.get(name.toUpperCase());
-  const text = `unknown command '${name}'`;
-  return new StoreError("INVALIDARG", hint === undefined ? text : `${text}: ${hint}`);
+  const help = hint === undefined ? suggestion(name, known) : `: ${hint}`;
+  return new StoreError("INVALIDARG", `unknown command '${name}'${help}`);
 }
 
 const HINTS: ReadonlyMap<string, string> = new Map(
@@ -22,6 +24,8 @@ const HINTS: ReadonlyMap<string, string> = new Map(
       "GET MGET GETRANGE HGET HGETALL LRANGE LINDEX SMEMBERS ZRANGE XRANGE XREVRANGE",
     "a stream is followed with ESUB stream, or with ESCAN stream start + BLOCK ms, the start being the last version read plus 1":
       "XREAD XREADGROUP BLPOP BRPOP LPOP RPOP",
+    "streams are listed with SCAN cursor [MATCH pattern], as redis-cli --scan --pattern does":
+      "KEYS RANDOMKEY",
     "ESVER stream answers a stream's current version": "XLEN XINFO LLEN STRLEN HLEN SCARD ZCARD",
     "events are kept for ever": "DEL UNLINK EXPIRE FLUSHALL FLUSHDB XDEL XTRIM RENAME",
     "every acknowledged event is on the disk already": "SAVE BGSAVE BGREWRITEAOF WAIT",

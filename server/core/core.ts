@@ -161,7 +161,7 @@ export interface CoreExports {
   readonly ANSWER_WRITE_MAX: WebAssembly.Global;
   answerWriteInRow(out: number, index: number, encoding: Encoding): number;
 
-  jsonValid(address: number, size: number): number;
+  jsonEmbeds(address: number, size: number): number;
   jsonSpaceEnd(address: number, end: number): number;
   jsonValueEnd(address: number, end: number): number;
   jsonStringEnd(address: number, end: number): number;
@@ -273,6 +273,10 @@ export interface CoreExports {
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
   findClaims(address: number, size: number, offset: number): number;
+  findFrame(address: number, size: number, offset: number): number;
+  framePositionAt(address: number): number;
+  frameEvents(address: number): number;
+  viewEvent(address: number, index: number): void;
   zeroBytes(address: number, size: number): number;
   getReplayOffset(): number;
   getReplayCrc(): number;

@@ -8,7 +8,7 @@ import { Hono } from "hono";
 import { AssertionError } from "../assert.ts";
 import { type Address, formatAddress, isLoopback } from "../config.ts";
 import { CoreTrap, MemoryRefused } from "../core/core.ts";
-import { OpenError, StoreError } from "../errors.ts";
+import { cannotListen, StoreError } from "../errors.ts";
 import {
   CONNECTIONS_MAX,
   HTTP_HEADER_TIMEOUT_SECONDS,
@@ -109,8 +109,7 @@ function listen(
       },
     });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new OpenError(`HTTP cannot listen at ${formatAddress(address)}: ${reason}`);
+    throw cannotListen("HTTP", formatAddress(address), "--http", error);
   }
 }
 

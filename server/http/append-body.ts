@@ -143,7 +143,6 @@ export class AppendBody {
       cursor.openMap();
       while (cursor.nextField()) {
         const field = this.field();
-        if (field === Field.events) throw this.unknownField(where);
         this.readField(inner, field, where);
       }
       this.addEvent(inner, where);
@@ -159,7 +158,7 @@ export class AppendBody {
 
   private readField(fields: EventFields, field: number, where: string): void {
     const { cursor } = this;
-    if (!this.isKnown(field, fields)) throw this.unknownField(where);
+    if (!this.isKnown(field, fields)) throw this.unknownField(where, fields);
     const label = at(where, FIELD_NAMES[field] as string);
     if (fields.has(field)) throw twice(label);
     switch (field) {
@@ -192,6 +191,7 @@ export class AppendBody {
 
   private isKnown(field: number, fields: EventFields): boolean {
     if (field < 0) return false;
+    if (field === Field.events) return fields === outer;
     if (field === Field.streamId) return this.form.stream === null;
     if (field === Field.partitionKey && this.form.stream === null) return fields === outer;
     if (this.cursor.hasDataForms) return true;
@@ -203,10 +203,12 @@ export class AppendBody {
     );
   }
 
-  private unknownField(where: string): StoreError {
+  private unknownField(where: string, fields: EventFields): StoreError {
     const name = this.core.text(this.cursor.address, this.cursor.size);
+    const known = FIELD_NAMES.filter((_, field) => this.isKnown(field, fields));
     const text = `unknown field ${quote(name)}${where === "" ? "" : ` in ${where}`}`;
-    return new StoreError("INVALIDARG", `${text}${suggestion(name, FIELD_NAMES)}`);
+    const help = suggestion(name, known) || `: expected ${known.join(", ")}`;
+    return new StoreError("INVALIDARG", text + help);
   }
 
   private readExpected(fields: EventFields, label: string): void {

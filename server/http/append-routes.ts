@@ -8,7 +8,7 @@ import type { Expected } from "./append-body.ts";
 import type { AppendAnswer, Appends } from "./appends.ts";
 import { bodyType, readBody } from "./bodies.ts";
 import { checkStreamToAppend } from "./checks.ts";
-import { APPENDED, problems, STREAM_PATH_PARAMETERS } from "./descriptions.ts";
+import { APPENDED, APPENDED_HEADERS, problems, STREAM_PATH_PARAMETERS } from "./descriptions.ts";
 import { APPEND_EXAMPLES, APPEND_SCHEMAS, TRANSACTION_EXAMPLES } from "./event-schemas.ts";
 import type { HeldBytes } from "./held-bytes.ts";
 import type { DoorContext, Operation } from "./operation.ts";
@@ -32,10 +32,13 @@ export function appendRoutes(appends: Appends, held: HeldBytes): Operation[] {
       requestHeaders: ["If-Match", "If-None-Match"],
       body: {
         description: "An event, a list of events, or events with what holds for all of them.",
-        schema: APPEND_SCHEMAS.stream,
+        schemas: APPEND_SCHEMAS.stream,
         examples: APPEND_EXAMPLES,
       },
-      answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
+      answers: {
+        201: { ...APPENDED, headers: [...APPENDED_HEADERS, "ETag"] },
+        ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503),
+      },
       handle: (context) => appendToStream(context, appends, held),
     },
     {
@@ -48,7 +51,7 @@ export function appendRoutes(appends: Appends, held: HeldBytes): Operation[] {
         "Without `partition_key` each stream keeps its own, so that any streams can change together.",
       body: {
         description: "The events, each with its stream.",
-        schema: APPEND_SCHEMAS.transaction,
+        schemas: APPEND_SCHEMAS.transaction,
         examples: TRANSACTION_EXAMPLES,
       },
       answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },

@@ -3,16 +3,16 @@
  */
 import { STATUS_CODES } from "node:http";
 import { STREAM_ID_BYTES_MAX } from "../limits.ts";
-import { SCHEMAS } from "./event-schemas.ts";
+import { type BodySchemas, SCHEMAS } from "./event-schemas.ts";
 import type { Answer } from "./operation.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
 import { EVENT_STREAM_TYPE, JSON_TYPE, MSGPACK_TYPE } from "./request.ts";
-import { type JsonSchema, text } from "./schema.ts";
+import { text } from "./schema.ts";
 
 export const STREAM_PATH_PARAMETERS = {
   stream: text(
     "The stream's id, percent-encoded: any UTF-8 but NUL, CR, LF, and `.` and `..` alone, which URLs cannot carry.",
-    "user-123",
+    "user-42",
     { minLength: 1, maxLength: STREAM_ID_BYTES_MAX },
   ),
 };
@@ -28,12 +28,12 @@ const READ_HEADER_NAMES = ["Vary", "Cache-Control"];
 /** An object in JSON or MessagePack. */
 export function objectAnswer(
   description: string,
-  schema: JsonSchema,
+  { json, msgpack }: BodySchemas,
   headers: readonly string[] = [],
 ): Answer {
   return {
     description,
-    content: { [JSON_TYPE]: schema, [MSGPACK_TYPE]: schema },
+    content: { [JSON_TYPE]: json, [MSGPACK_TYPE]: msgpack },
     headers: [...READ_HEADER_NAMES, ...headers],
   };
 }
@@ -41,10 +41,10 @@ export function objectAnswer(
 /** Events in JSON or MessagePack; or, where the client accepts it, the feed of them. */
 export function eventsAnswer(
   description: string,
-  schema: JsonSchema,
+  schemas: BodySchemas,
   headers: readonly string[],
 ): Answer {
-  const answer = objectAnswer(description, schema, headers);
+  const answer = objectAnswer(description, schemas, headers);
   return {
     ...answer,
     description: `${description} With Accept: text/event-stream, a feed from there on, as of /v1/subscribe.`,
@@ -52,11 +52,13 @@ export function eventsAnswer(
   };
 }
 
+export const APPENDED_HEADERS = ["Location", "Idempotent-Replayed", "Vary", "Cache-Control"];
+
 export const APPENDED: Answer = {
   description:
     "Appended and durable, or a repeat of an append that was: then Idempotent-Replayed is true. One event is answered by its numbers, several by a list of them.",
   content: { [JSON_TYPE]: SCHEMAS.appended, [MSGPACK_TYPE]: SCHEMAS.appended },
-  headers: ["Location", "Idempotent-Replayed", "Vary", "Cache-Control"],
+  headers: APPENDED_HEADERS,
 };
 
 export const FEED_ANSWER: Answer = {

@@ -3,7 +3,12 @@
  * after event.
  */
 import { StoreError } from "../errors.ts";
-import { EVENT_NAME_BYTES_MAX, STREAM_ID_BYTES_MAX, TRANSACTION_EVENTS_MAX } from "../limits.ts";
+import {
+  EVENT_NAME_BYTES_MAX,
+  JSON_DEPTH_MAX,
+  STREAM_ID_BYTES_MAX,
+  TRANSACTION_EVENTS_MAX,
+} from "../limits.ts";
 import { ExpectedVersion } from "../store/transaction-builder.ts";
 import { type JsonSchema, NUMBER_SCHEMA } from "./schema.ts";
 
@@ -12,6 +17,8 @@ const BASE64_PATTERN = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/
 const KEY_PATTERN = "[^0-9,*-]|^[0-9]{8}-?(?:[0-9]{4}-?){3}[0-9]{12}$";
 /** What names never hold. */
 const NAME_PATTERN = "^[^\\u0000\\r\\n]*$";
+
+const NESTING = `Its arrays and objects may be nested ${JSON_DEPTH_MAX} deep.`;
 
 /** Indexes of `FIELD_NAMES`. */
 export const Field = {
@@ -46,9 +53,11 @@ const FIELDS: Readonly<Record<string, JsonSchema>> = {
     description: "Any UUID; made where it is not given. A request with the same ids is a repeat.",
   },
   payload: {
-    description: "A string is stored as it is, any other value byte for byte as it stands here.",
+    description: `A string is stored as it is, any other value byte for byte as it stands here. ${NESTING}`,
   },
-  payload_json: { description: "Any JSON value, strings too: stored byte for byte." },
+  payload_json: {
+    description: `Any JSON value, strings too: stored byte for byte. ${NESTING}`,
+  },
   payload_base64: {
     type: "string",
     contentEncoding: "base64",

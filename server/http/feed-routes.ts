@@ -5,6 +5,7 @@
 import { Encoding } from "../core/encoding.ts";
 import { StoreError, tooLarge } from "../errors.ts";
 import { INTEGER_MAX, SUBSCRIPTION_ARGUMENTS_MAX } from "../limits.ts";
+import type { EventStore } from "../store/event-store.ts";
 import type { ScanSource } from "../store/filtered-scan.ts";
 import type { Interest } from "../store/interest.ts";
 import { hasWildcard, unescapedStreamId } from "../store/stream-pattern.ts";
@@ -29,6 +30,7 @@ const SUBSCRIBE_QUERY = {
       "user-*",
       { minLength: 1 },
     ),
+    { required: "name streams or patterns of them" },
   ),
   from: text("The position to begin at, inclusive, or `latest`, for what comes from now on.", "0", {
     anyOf: [{ const: "latest" }, { pattern: "^[0-9]{1,16}$" }],
@@ -59,9 +61,6 @@ function subscribe(context: DoorContext, parts: StoreParts): Response {
   const { store } = parts;
   const query = readQuery(context, SUBSCRIBE_QUERY);
   negotiate(context, [EVENT_STREAM_TYPE]);
-  if (query.stream.length === 0) {
-    throw new StoreError("INVALIDARG", "stream is missing: name streams or patterns of them");
-  }
   if (query.stream.length > SUBSCRIPTION_ARGUMENTS_MAX) {
     const limit = "the number of streams of a subscription";
     throw tooLarge(limit, SUBSCRIPTION_ARGUMENTS_MAX, query.stream.length);
@@ -124,13 +123,20 @@ export function feedOfRead(
   }
   if (query.direction === "backwards") throw notInFeed("direction=backwards");
   const first = firstNumber(context, query.from) ?? 0;
-  if (source.kind === "log") parts.store.checkStart(first);
+  checkStart(parts.store, source, first);
   return feed(context, parts, {
     ...sourceOptions(parts, source, first),
     filter: filterOf(parts.store, query),
     encoding: encodingOf(query.data),
     before: first - 1,
   });
+}
+
+/** A number beyond the one that comes next is of another history: waiting for it would skip what comes before. */
+function checkStart(store: EventStore, source: ScanSource, first: number): void {
+  if (source.kind === "log") store.checkStart(first);
+  else if (source.kind === "partition") store.checkPartitionStart(source.partition, first);
+  else store.checkStreamStart(source.streamId, source.key, first);
 }
 
 function notInFeed(name: string): StoreError {

@@ -27,7 +27,7 @@ export function rangeParameters(what: string) {
 
 export const DATA_PARAMETER = {
   data: choice(
-    "With `json`, payload and metadata that are JSON come as such, as payload_json and metadata_json.",
+    "With `json`, payload and metadata that are JSON come as such, as payload_json and metadata_json; with white space around it or carriage returns in it, JSON comes as a string, so that nothing of it is lost.",
     ["text", "json"],
   ),
 };

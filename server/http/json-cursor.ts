@@ -99,7 +99,8 @@ export class JsonCursor extends BodyCursor {
     const end = this.core.exports.jsonValueEnd(this.at, this.limit) >>> 0;
     if (end === 0) {
       if (this.core.exports.getValueIsTooDeep() !== 0) {
-        throw tooLarge("nesting of JSON values", JSON_DEPTH_MAX, JSON_DEPTH_MAX + 1);
+        const limit = "nesting of arrays and objects in a JSON value";
+        throw tooLarge(limit, JSON_DEPTH_MAX, JSON_DEPTH_MAX + 1);
       }
       throw this.fault("a valid value from here on");
     }

@@ -151,7 +151,8 @@ function getStream(context: DoorContext, parts: StoreParts): Response {
   checkStreamId(id, 0, id.length, "stream");
   const stream = streamOf(parts, id);
   if (stream.version === null) {
-    throw new StoreError("NOTFOUND", `stream ${quote(stream.stream_id)} has no events`);
+    const { stream_id } = stream;
+    throw new StoreError("NOTFOUND", `stream ${quote(stream_id)} has no events`, { stream_id });
   }
   const headers = { ...READ_HEADERS, ETag: `"${stream.version}"` };
   return answer(context, stream, headers);
@@ -205,8 +206,10 @@ async function getEvent(context: DoorContext, parts: StoreParts): Promise<Respon
 
 function eventOf({ store, area }: StoreParts, eventId: string, encoding: Encoding): Uint8Array {
   try {
-    if (!store.writeEvent(area, uuidAddress(store, eventId, "event_id"), encoding)) {
-      throw new StoreError("NOTFOUND", `there is no event ${quote(eventId)}`);
+    const address = uuidAddress(store, eventId, "event_id");
+    const event_id = store.core.uuidText(address);
+    if (!store.writeEvent(area, address, encoding)) {
+      throw new StoreError("NOTFOUND", `there is no event ${quote(event_id)}`, { event_id });
     }
     return area.memory.slice(area.origin, area.tail);
   } finally {

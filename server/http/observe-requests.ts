@@ -67,7 +67,7 @@ export class RequestObserver {
     const method = askedMethod(request);
     const route = note.route ?? NO_ROUTE;
     this.count(method, route, response.status, durationMs);
-    if (response.status >= 400) this.countError(response);
+    if (response.status >= 400) this.countError(response, route);
     this.tell(request, response, method, route, durationMs);
     return response;
   }
@@ -115,8 +115,10 @@ export class RequestObserver {
     return made;
   }
 
-  private countError(response: Response): void {
+  private countError(response: Response, route: string): void {
     const code = codeOf(response);
+    // Who asks whether the store takes writes, and is told that it does not, was refused none.
+    if (code === "READONLY" && POLLED.has(route)) return;
     if (code !== null) this.errorCounts.set(code, (this.errorCounts.get(code) ?? 0) + 1);
   }
 

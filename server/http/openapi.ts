@@ -31,8 +31,9 @@ const HEADERS: Readonly<
 
 const REQUEST_HEADERS: Readonly<Record<string, { description: string; schema: JsonSchema }>> = {
   "If-Match": {
-    description: 'The version that the stream must have, as in "2", or * for any.',
-    schema: { type: "string", pattern: '^(?:\\*|(?:W/)?"\\d{1,15}")$' },
+    description:
+      'The version that the stream must have, as its ETag says it: one number from 0 to 2^53-1 in double quotes, as in "2" (W/"2" counts as the same). * stands for any version: the stream must exist.',
+    schema: { type: "string", pattern: '^(?:\\*|(?:W/)?"[0-9]{1,16}")$' },
   },
   "If-None-Match": {
     description: "The ETag of a read before: 304 where the stream still has that version.",
@@ -104,21 +105,29 @@ function describe(operation: Operation): object {
 }
 
 function parametersOf(parameters: Parameters, place: "path" | "query"): object[] {
-  return Object.entries(parameters).map(([name, { description, schema, example, repeats }]) => ({
-    name,
-    in: place,
-    required: place === "path",
-    description,
-    schema: repeats ? { type: "array", items: schema } : schema,
-    ...(example === undefined ? {} : { example: repeats ? [example] : example }),
-  }));
+  return Object.entries(parameters).map(([name, parameter]) => {
+    const { description, schema, example, repeats, required } = parameter;
+    const isRequired = place === "path" || required !== undefined;
+    const list = { type: "array", items: schema, ...(isRequired ? { minItems: 1 } : {}) };
+    return {
+      name,
+      in: place,
+      required: isRequired,
+      description,
+      schema: repeats ? list : schema,
+      ...(example === undefined ? {} : { example: repeats ? [example] : example }),
+    };
+  });
 }
 
-function bodyOf({ description, schema, examples }: NonNullable<Operation["body"]>): object {
+function bodyOf({ description, schemas, examples }: NonNullable<Operation["body"]>): object {
   return {
     description,
     required: true,
-    content: { [JSON_TYPE]: { schema, examples }, [MSGPACK_TYPE]: { schema } },
+    content: {
+      [JSON_TYPE]: { schema: schemas.json, examples: examples.json },
+      [MSGPACK_TYPE]: { schema: schemas.msgpack, examples: examples.msgpack },
+    },
   };
 }
 

@@ -5,6 +5,7 @@
 import type { Context, Hono } from "hono";
 import type { OutputArea } from "../core/core.ts";
 import type { EventStore } from "../store/event-store.ts";
+import type { BodySchemas } from "./event-schemas.ts";
 import type { Feeds } from "./feed.ts";
 import type { HeldBytes } from "./held-bytes.ts";
 import { problem } from "./problem.ts";
@@ -51,8 +52,8 @@ interface Example {
 /** A body that a request brings. */
 interface RequestBody {
   readonly description: string;
-  readonly schema: JsonSchema;
-  readonly examples: Readonly<Record<string, Example>>;
+  readonly schemas: BodySchemas;
+  readonly examples: Readonly<Record<keyof BodySchemas, Readonly<Record<string, Example>>>>;
 }
 
 /** One of the answers of an operation. */
@@ -101,7 +102,7 @@ export function register(app: DoorApp, operations: readonly Operation[]): void {
       context.env.route = honoPath(found.path);
       return methodNotAllowed(method, found.path, found.methods);
     }
-    return problem(404, "NOTFOUND", `there is nothing at ${path}`);
+    return problem(404, "NOTFOUND", `there is nothing at ${path}; /docs shows what there is`);
   });
 }
 

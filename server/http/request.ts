@@ -33,17 +33,45 @@ export function readQuery<P extends Parameters>(context: DoorContext, parameters
   const values: Record<string, unknown> = {};
   for (const [name, { repeats }] of Object.entries(parameters)) values[name] = repeats ? [] : null;
   const { url } = context.req.raw;
-  if (url.includes("?")) {
-    for (const [name, text] of new URL(url).searchParams) {
-      const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
-      if (parameter === undefined) throw unknownParameter(name, Object.keys(parameters));
-      const value = parameter.parse(text, name);
-      if (parameter.repeats) (values[name] as unknown[]).push(value);
-      else if (values[name] === null) values[name] = value;
-      else throw new StoreError("INVALIDARG", `${name} is given twice`);
+  for (const [name, text] of queryPairs(url)) {
+    const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
+    if (parameter === undefined) throw unknownParameter(name, Object.keys(parameters));
+    const value = parameter.parse(text, name);
+    if (parameter.repeats) (values[name] as unknown[]).push(value);
+    else if (values[name] === null) values[name] = value;
+    else throw new StoreError("INVALIDARG", `${name} is given twice`);
+  }
+  for (const [name, { required }] of Object.entries(parameters)) {
+    const value = values[name];
+    const isMissing = value === null || (Array.isArray(value) && value.length === 0);
+    if (required !== undefined && isMissing) {
+      throw new StoreError("INVALIDARG", `${name} is missing: ${required}`);
     }
   }
   return values as ValuesOf<P>;
+}
+
+/**
+ * The names and values of a query, decoded. URLSearchParams would take what is wrongly encoded for something else, and
+ * a read would silently find nothing.
+ */
+function* queryPairs(url: string): Generator<[name: string, text: string]> {
+  const start = url.indexOf("?") + 1;
+  if (start === 0) return;
+  for (const pair of url.slice(start).split("&")) {
+    if (pair === "") continue;
+    const [rawName = ""] = pair.split("=", 1);
+    const name = decoded(rawName, "name of a query parameter");
+    yield [name, decoded(pair.slice(rawName.length + 1), name)];
+  }
+}
+
+function decoded(text: string, label: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    throw unexpectedValue(label, text, "percent-encoded UTF-8");
+  }
 }
 
 function unknownParameter(name: string, known: readonly string[]): StoreError {

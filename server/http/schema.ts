@@ -18,6 +18,8 @@ export interface Parameter<Value> {
   readonly example?: unknown;
   /** True: may stand several times, and its value is a list. */
   readonly repeats: boolean;
+  /** Where it must stand: what an error says to do. */
+  readonly required?: string;
   /** `label` names the parameter for an error. */
   parse(text: string, label: string): Value;
 }
@@ -109,9 +111,12 @@ export function text(
   };
 }
 
-/** The same for a parameter that may stand several times. */
-export function repeated<Value>(parameter: Parameter<Value>): Repeated<Value> {
-  return { ...parameter, repeats: true };
+/** The same for a parameter that may stand several times, and once at least where it says why it is `required`. */
+export function repeated<Value>(
+  parameter: Parameter<Value>,
+  { required }: { required?: string } = {},
+): Repeated<Value> {
+  return { ...parameter, repeats: true, ...(required === undefined ? {} : { required }) };
 }
 
 /** A moment: milliseconds since 1970, or RFC 3339. */
@@ -136,15 +141,31 @@ export function time(description: string): Parameter<number> {
   };
 }
 
+// Hours end at 23, while Date.parse takes 24:00:00.
 const RFC3339 =
-  /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+  /^((\d{4})-(\d\d)-(\d\d)[Tt](?:[01]\d|2[0-3]):[0-5]\d:)([0-5]\d|60)((?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d))$/;
 
 /** Milliseconds since 1970 (parts of one are cut), or null where the text is no time from then on. */
 function parseRfc3339(given: string): number | null {
-  const [, year, month, day] = RFC3339.exec(given) ?? [];
-  const moment = Date.parse(given.toUpperCase());
+  const [, minute = "", year, month, day, second, rest = ""] = RFC3339.exec(given) ?? [];
+  const isLeap = second === "60";
+  const moment = Date.parse((isLeap ? `${minute}59${rest}` : given).toUpperCase());
   if (day === undefined || Number.isNaN(moment) || moment < 0) return null;
   // Date.parse takes February 31 for March 2 or 3.
   const isDate = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate();
-  return isDate === Number(day) ? moment : null;
+  if (isDate !== Number(day)) return null;
+  return isLeap ? afterLeapSecond(moment) : moment;
 }
+
+/**
+ * Clocks that count milliseconds since 1970 have no leap second: it is the same as the second after it. It ends a
+ * month in UTC; anywhere else it is no time.
+ */
+function afterLeapSecond(secondBefore: number): number | null {
+  const moment = secondBefore + 1_000;
+  const date = new Date(moment);
+  const isMonthsFirst = date.getUTCDate() === 1 && moment % DAY_MS < 1_000;
+  return isMonthsFirst ? moment : null;
+}
+
+const DAY_MS = 86_400_000;

@@ -46,11 +46,8 @@ export interface OpenRun {
   readonly address: number;
 }
 
-/**
- * What becomes of a run that is unfit: it is removed, and made again from the log; or it is left where it is, as every
- * byte, and not used; or the store is not opened.
- */
-export type Unfit = "remove" | "leave" | "refuse";
+/** What becomes of a run that is unfit: it is removed, and made again from the log; or the store is not opened. */
+export type Unfit = "remove" | "refuse";
 
 export interface RunSetOptions {
   readonly disk: Disk;

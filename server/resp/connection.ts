@@ -16,7 +16,7 @@ import {
   type Wait,
 } from "../commands/command.ts";
 import { stateRefusal } from "../commands/multi.ts";
-import { findCommand } from "../commands/registry.ts";
+import { commandNames, findCommand } from "../commands/registry.ts";
 import type { Session, SessionLink } from "../commands/session.ts";
 import { subscribedRefusal } from "../commands/subscribe.ts";
 import { unknownCommand } from "../commands/unknown-command.ts";
@@ -170,7 +170,7 @@ export class Connection implements SessionLink, Staging {
     try {
       const refusal = stateRefusal(session, command) ?? subscribedRefusal(session, command);
       if (refusal !== null) throw refusal;
-      if (command === null) throw unknownCommand(args);
+      if (command === null) throw unknownCommand(args, commandNames);
       if (command.kind === "append") {
         this.executeAppend(command);
       } else if (command.kind === "read" && this.heldBatch > 0) {

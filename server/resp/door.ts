@@ -8,7 +8,7 @@ import type { Session } from "../commands/session.ts";
 import { type Address, formatAddress } from "../config.ts";
 import { OutputArea } from "../core/core.ts";
 import { descriptorLimit } from "../disk.ts";
-import { OpenError } from "../errors.ts";
+import { cannotListen } from "../errors.ts";
 import { CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELD_BYTES_MAX, KiB } from "../limits.ts";
 import type { Tell } from "../stderr-log.ts";
 import type { EventStore } from "../store/event-store.ts";
@@ -75,8 +75,7 @@ export class RespDoor {
     try {
       this.listener = this.listenAt(address);
     } catch (error) {
-      const reason = (error as Error).message;
-      throw new OpenError(`RESP cannot listen at ${formatAddress(address)}: ${reason}`);
+      throw cannotListen("RESP", formatAddress(address), "--resp", error);
     }
     this.server.respHost = address.host;
     this.server.respPort = this.listener.port;

@@ -100,7 +100,7 @@ export class EventEncoder {
   writeFeed(frames: OutputArea, numbers: FeedNumbers, encoding: Encoding): void {
     const { rowsAddress, count } = this;
     const { exports } = this.core;
-    const splits = encoding === Encoding.jsonData; // in all else line breaks are escaped
+    const splits = encoding === Encoding.jsonData; // in all else line feeds are escaped
     frames.reserve(exports.feedMessagesMax(rowsAddress, count, splits));
     const offset = NUMBER_OFFSETS[numbers];
     frames.tail = exports.feedMessages(frames.tail, rowsAddress, count, offset, splits) >>> 0;

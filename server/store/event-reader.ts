@@ -5,11 +5,12 @@
 import { type Core, MemoryRefused, type OutputArea } from "../core/core.ts";
 import type { Encoding } from "../core/encoding.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, NO_MEMORY } from "../core/status.ts";
-import { StoreError } from "../errors.ts";
+import { type ErrorFacts, StoreError } from "../errors.ts";
 import { REPLY_EVENT_BYTES_MAX, SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
 import type { Filter } from "./filter.ts";
 import { FilteredScan, type ScanRange, type ScanSource } from "./filtered-scan.ts";
+import { PositionReader } from "./position-reader.ts";
 import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
 
 /** Stream ids looked at between two looks at the clock. */
@@ -36,6 +37,8 @@ export class EventReader {
   readonly core: Core;
   readonly epoch: string;
   protected readonly blocks: BlockLoader;
+  /** Made when it is first asked. */
+  private positionReader: PositionReader | null = null;
 
   constructor(core: Core, blocks: BlockLoader, epoch: string) {
     this.core = core;
@@ -107,13 +110,39 @@ export class EventReader {
 
   /** Throws AHEAD for a position from which on nothing can follow what this store has: it is another history's. */
   checkStart(position: number): void {
-    const end = this.core.exports.getDurablePosition() - 1;
-    if (position <= end + 1) return;
-    throw new StoreError(
-      "AHEAD",
-      `position ${position} is beyond the end ${end} of epoch ${this.epoch}`,
-      { position, end, epoch: this.epoch },
-    );
+    const next = this.core.exports.getDurablePosition();
+    if (position > next) throw this.ahead(`position ${position}`, next, "", { position });
+  }
+
+  /** The same for a version of a stream, taken under `key` alone unless that is null. */
+  checkStreamStart(streamId: Uint8Array, key: Uint8Array | null, version: number): void {
+    if (version === 0) return;
+    const { positions } = this;
+    const next = positions.streamVersionFrom(streamId, key, positions.end);
+    if (version <= next) return;
+    const id = Buffer.from(streamId).toString();
+    const facts = { stream_id: id, stream_version: version };
+    throw this.ahead(`version ${version}`, next, ` in stream ${id}`, facts);
+  }
+
+  /** The same for a sequence of a partition. */
+  checkPartitionStart(partition: number, sequence: number): void {
+    const next = this.positions.partitionSequenceFrom(partition, this.positions.end);
+    if (sequence <= next) return;
+    const facts = { partition_id: partition, partition_sequence: sequence };
+    throw this.ahead(`sequence ${sequence}`, next, ` in partition ${partition}`, facts);
+  }
+
+  private ahead(start: string, next: number, place: string, facts: ErrorFacts): StoreError {
+    const { epoch } = this;
+    const end = next - 1;
+    const text = `${start} is beyond the end ${end} of epoch ${epoch}${place}`;
+    return new StoreError("AHEAD", text, { ...facts, end, epoch });
+  }
+
+  private get positions(): PositionReader {
+    this.positionReader ??= new PositionReader(this.core);
+    return this.positionReader;
   }
 
   /** Events that the scan will write if its length allows. */

@@ -1,13 +1,11 @@
 /**
- * What is done with a closed store: `verify` reads all of it, `dump` prints it. Neither changes a byte.
+ * What is done with a closed store: `verify` reads all of it, `dump` prints what is intact. Neither changes a byte.
  */
 
 import { Core } from "../core/core.ts";
-import { DONE, NEED_BLOCK } from "../core/status.ts";
 import { type Disk, systemDisk } from "../disk.ts";
 import { OpenError } from "../errors.ts";
 import { divideIndexMemory } from "../index/index-memory.ts";
-import type { RunIndex } from "../index/run-index.ts";
 import {
   BATCH_BYTES_MAX,
   CACHE_BYTES_DEFAULT,
@@ -15,9 +13,13 @@ import {
   INDEX_MEMORY_BYTES_DEFAULT,
   SEGMENT_BYTES_DEFAULT,
 } from "../limits.ts";
-import { SegmentReader } from "../log/local/segment-reader.ts";
-import { type OpenedFolder, openStoreFolderReadOnly } from "./store-folder.ts";
-import { readStoredEvent, type StoredEvent, storedEventJson } from "./stored-event.ts";
+import { salvage } from "../log/local/salvage.ts";
+import {
+  type OpenedFolder,
+  openStoreFolderReadOnly,
+  openStoreFolderToSalvage,
+} from "./store-folder.ts";
+import { readStoredEvent, storedEventJson } from "./stored-event.ts";
 
 /** Text is printed in pieces of about this many characters. */
 const PRINT_LENGTH = 64 * 1024;
@@ -32,7 +34,7 @@ export function verifyStore(
   disk: Disk = systemDisk,
 ): boolean {
   try {
-    const { core, recovered, index, unlock } = openReadOnly(disk, folder, true, print);
+    const { core, recovered, index, unlock } = openReadOnly(disk, folder, print);
     const bytes = recovered.segments.reduce((sum, segment) => sum + segment.bytes, 0);
     print(
       `segments: ${recovered.segments.length}, ${bytes} bytes, headers and chain of records right`,
@@ -65,103 +67,121 @@ export interface DumpOptions {
   readonly limit: number | null;
 }
 
-/** Prints events as JSON lines, by position. Throws OpenError where the store cannot be read. */
-export async function dumpStore(
-  folder: string,
-  options: DumpOptions,
-  print: (text: string) => Promise<void> | undefined,
-): Promise<void> {
-  const reader = new OfflineReader(openReadOnly(systemDisk, folder, false, () => {}));
-  const limit = options.limit ?? Number.POSITIVE_INFINITY;
-  let printed = 0;
-  let text = "";
-  for (let position = options.from; position < reader.end && printed < limit; position++) {
-    const event = reader.read(position);
-    if (options.streamId !== null && event.streamId !== options.streamId) continue;
-    text += `${storedEventJson(event)}\n`;
-    printed++;
-    if (text.length > PRINT_LENGTH) {
-      await print(text);
-      text = "";
-    }
-  }
-  await print(text);
-  reader.close();
+/** Where `dumpStore` prints. */
+export interface DumpOutput {
+  /** Takes text; where no more is taken for now, the promise resolves when it is. */
+  readonly print: (text: string) => Promise<void> | undefined;
+  /** Takes a line for whoever runs the command. */
+  readonly report: (line: string) => void;
 }
 
-function openReadOnly(
+/**
+ * Prints the events that are intact as JSON lines, by position, and reports damage and the positions that it cost; false
+ * where there is any. Throws OpenError where the store cannot be read at all.
+ */
+export async function dumpStore(
   disk: Disk,
   folder: string,
-  verifies: boolean,
-  log: (line: string) => void,
-): OpenedFolder {
-  const index = divideIndexMemory(INDEX_MEMORY_BYTES_DEFAULT);
+  options: DumpOptions,
+  { print, report }: DumpOutput,
+): Promise<boolean> {
+  const { core, logFolder, unlock } = openStoreFolderToSalvage({
+    disk,
+    folder,
+    makeCore,
+  });
+  const { streamId, from } = options;
+  const limit = options.limit ?? Number.POSITIVE_INFINITY;
+  const damage = new DamageReport(from, report);
+  let printed = 0;
+  let text = "";
+  try {
+    for (const found of salvage({ disk, core, folder: logFolder, from })) {
+      if (printed === limit) break;
+      if (found.kind === "damage") {
+        damage.add(found);
+        continue;
+      }
+      for (let index = Math.max(0, from - found.first); index < found.count; index++) {
+        core.exports.viewEvent(found.address, index);
+        const event = readStoredEvent(core);
+        if (streamId !== null && event.streamId !== streamId) continue;
+        if (printed === limit) break;
+        text += `${storedEventJson(event)}\n`;
+        printed++;
+        if (text.length > PRINT_LENGTH) {
+          await print(text);
+          text = "";
+        }
+      }
+    }
+    await print(text);
+    return damage.finish(printed);
+  } finally {
+    unlock();
+  }
+}
+
+/** What is damaged of what was asked for, as lines. */
+class DamageReport {
+  private readonly from: number;
+  private readonly report: (line: string) => void;
+  private found = false;
+  private missing = 0;
+
+  constructor(from: number, report: (line: string) => void) {
+    this.from = from;
+    this.report = report;
+  }
+
+  add({ place, first, end }: { place: string; first: number; end: number }): void {
+    const from = Math.max(first, this.from);
+    if (end < this.from || (end === this.from && first < end)) return; // before what was asked for
+    this.found = true;
+    this.missing += end - from;
+    this.report(`${place}: damaged; ${missingText(from, end)}`);
+  }
+
+  /** True where nothing was. */
+  finish(printed: number): boolean {
+    const events = this.missing === 1 ? "event" : "events";
+    if (this.found) this.report(`missing: ${this.missing} ${events}; printed: ${printed}`);
+    return !this.found;
+  }
+}
+
+function missingText(first: number, end: number): string {
+  if (first === end) return "no event is missing";
+  if (first + 1 === end) return `the event at position ${first} is missing`;
+  return `the events at positions ${first} to ${end - 1} are missing`;
+}
+
+function openReadOnly(disk: Disk, folder: string, log: (line: string) => void): OpenedFolder {
   return openStoreFolderReadOnly({
     disk,
     folder,
     partitions: null,
     segmentBytes: SEGMENT_BYTES_DEFAULT,
-    index,
-    verifies,
+    index: divideIndexMemory(INDEX_MEMORY_BYTES_DEFAULT),
     clock: Date.now,
     random: refuseRandom,
     log,
-    makeCore: (partitions) =>
-      new Core({
-        memoryBytesMax: CORE_MEMORY_BYTES_MAX,
-        partitions,
-        cacheBytes: CACHE_BYTES_DEFAULT,
-        pageBytes: index.pageBytes,
-        headBytes: 0,
-        batchBytesMax: BATCH_BYTES_MAX,
-        random: refuseRandom,
-      }),
+    makeCore,
+  });
+}
+
+function makeCore(partitions: number): Core {
+  return new Core({
+    memoryBytesMax: CORE_MEMORY_BYTES_MAX,
+    partitions,
+    cacheBytes: CACHE_BYTES_DEFAULT,
+    pageBytes: divideIndexMemory(INDEX_MEMORY_BYTES_DEFAULT).pageBytes,
+    headBytes: 0,
+    batchBytesMax: BATCH_BYTES_MAX,
+    random: refuseRandom,
   });
 }
 
 function refuseRandom(): never {
   throw new Error("a store that is only read needs nothing random");
-}
-
-/** Reads events of a closed store by position. */
-class OfflineReader {
-  /** Positions below it hold events. */
-  readonly end: number;
-  private readonly core: Core;
-  private readonly log: SegmentReader;
-  private readonly unlock: () => void;
-  private readonly index: RunIndex;
-
-  constructor(opened: OpenedFolder) {
-    const { core, recovered } = opened;
-    this.core = core;
-    this.unlock = opened.unlock;
-    this.index = opened.index;
-    this.end = recovered.position;
-    this.log = new SegmentReader(systemDisk, recovered.segments);
-    core.exports.resumeLog(recovered.end, recovered.crc, recovered.position, recovered.recordedAt);
-  }
-
-  read(position: number): StoredEvent {
-    const { exports } = this.core;
-    while (true) {
-      const status = exports.showEvent(position);
-      if (status === DONE) return readStoredEvent(this.core);
-      const address = exports.getMissedPtr() >>> 0;
-      const target = this.core.memory.subarray(address, address + exports.getMissedSize());
-      const count = status === NEED_BLOCK ? this.log.read(exports.getMissedOffset(), target) : 0;
-      if (count === 0) {
-        throw new OpenError(
-          `${this.log.placeText(exports.getWantedOffset())}: the record is damaged`,
-        );
-      }
-      exports.cacheLoaded(count);
-    }
-  }
-
-  close(): void {
-    this.index.close();
-    this.log.close();
-    this.unlock();
-  }
 }

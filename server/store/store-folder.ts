@@ -12,7 +12,7 @@
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import { type Disk, writeFully, zeroFill } from "../disk.ts";
-import { OpenError } from "../errors.ts";
+import { DamageError, OpenError } from "../errors.ts";
 import type { IndexMemory } from "../index/index-memory.ts";
 import { RunIndex } from "../index/run-index.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PREPARE_SLICE_BYTES } from "../limits.ts";
@@ -40,24 +40,29 @@ const LOG_NAME = "log";
 const INDEX_NAME = "index";
 const SECRET_BYTES = 16;
 
-export interface FolderOptions {
+/** What it takes to know which store a folder holds. */
+export interface IdentityOptions {
   readonly disk: Disk;
   readonly folder: string;
-  readonly partitions: number | null;
-  readonly segmentBytes: number;
-  readonly index: IndexMemory;
-  /** Reads all of the log, and holds the index runs against it. */
-  readonly verifies?: boolean;
-  readonly clock: () => number;
-  readonly random: (target: Uint8Array) => void;
-  readonly log: Tell;
   /** Makes a core for this many partitions. */
   readonly makeCore: (partitions: number) => Core;
 }
 
-export interface OpenedFolder {
+interface OpenedIdentity {
   readonly core: Core;
   readonly identity: StoreIdentity;
+}
+
+export interface FolderOptions extends IdentityOptions {
+  readonly partitions: number | null;
+  readonly segmentBytes: number;
+  readonly index: IndexMemory;
+  readonly clock: () => number;
+  readonly random: (target: Uint8Array) => void;
+  readonly log: Tell;
+}
+
+export interface OpenedFolder extends OpenedIdentity {
   readonly logFolder: string;
   readonly recovered: RecoveredLog;
   readonly index: RunIndex;
@@ -82,8 +87,38 @@ export function openStoreFolder(options: FolderOptions): OpenedFolder {
   });
 }
 
-/** Opens a closed store to read it, and changes no byte of it. Throws OpenError. */
+/**
+ * Opens a closed store to check it: reads all of the log, holds the index runs against it, and changes no byte. Throws
+ * OpenError.
+ */
 export function openStoreFolderReadOnly(options: FolderOptions): OpenedFolder {
+  return whileReadOnly(options, (opened, unlock) => ({
+    ...opened,
+    ...recoverLog(options, opened, true),
+    unlock,
+  }));
+}
+
+/** A store of which nothing was read yet but what it is: its log may be damaged. */
+export interface FolderToSalvage {
+  readonly core: Core;
+  readonly logFolder: string;
+  readonly unlock: () => void;
+}
+
+/** Opens a closed store whose log may be damaged, to read what is intact; changes no byte of it. Throws OpenError. */
+export function openStoreFolderToSalvage(options: IdentityOptions): FolderToSalvage {
+  return whileReadOnly(options, ({ core }, unlock) => ({
+    core,
+    logFolder: `${options.folder}/${LOG_NAME}`,
+    unlock,
+  }));
+}
+
+function whileReadOnly<Result>(
+  options: IdentityOptions,
+  use: (opened: OpenedIdentity, unlock: () => void) => Result,
+): Result {
   const { disk, folder } = options;
   if (!disk.exists(`${folder}/${STORE_NAME}`)) {
     throw new OpenError(`${folder}/${STORE_NAME}: there is no store in this folder`);
@@ -91,13 +126,12 @@ export function openStoreFolderReadOnly(options: FolderOptions): OpenedFolder {
   return whileLocked(options, false, (unlock) => {
     const bytes = readStoreFile(disk, folder);
     assert(bytes !== null);
-    const opened = openIdentity(options, bytes);
-    return { ...opened, ...recoverLog(options, opened, true), unlock };
+    return use(openIdentity(options, bytes), unlock);
   });
 }
 
 function whileLocked<Result>(
-  { disk, folder }: FolderOptions,
+  { disk, folder }: IdentityOptions,
   makes: boolean,
   use: (unlock: () => void) => Result,
 ): Result {
@@ -134,10 +168,7 @@ function isSystemError(error: unknown): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "string";
 }
 
-function openIdentity(
-  options: FolderOptions,
-  bytes: Uint8Array,
-): { core: Core; identity: StoreIdentity } {
+function openIdentity(options: IdentityOptions, bytes: Uint8Array): OpenedIdentity {
   // The number is checked only by the core that it is needed for: a damaged one makes a core that says so.
   const partitions = partitionsOf(bytes);
   const core = options.makeCore(partitions >= 1 && partitions <= PARTITIONS_MAX ? partitions : 1);
@@ -150,7 +181,25 @@ function openIdentity(
 
 function recoverLog(
   options: FolderOptions,
-  { core, identity }: { core: Core; identity: StoreIdentity },
+  opened: OpenedIdentity,
+  readOnly: boolean,
+): { logFolder: string; recovered: RecoveredLog; index: RunIndex } {
+  try {
+    return readLog(options, opened, readOnly);
+  } catch (error) {
+    if (!(error instanceof DamageError)) throw error;
+    throw new DamageError(`${error.message}; ${wayOn(options.folder)}`);
+  }
+}
+
+/** What whoever runs a store can do where its log is damaged. */
+function wayOn(folder: string): string {
+  return `no byte was changed: restore a backup, or see with 'cairn dump ${folder}' which events are intact`;
+}
+
+function readLog(
+  options: FolderOptions,
+  { core, identity }: OpenedIdentity,
   readOnly: boolean,
 ): { logFolder: string; recovered: RecoveredLog; index: RunIndex } {
   const { disk, log } = options;
@@ -164,13 +213,13 @@ function recoverLog(
     folder: `${options.folder}/${INDEX_NAME}`,
     storeId,
     partitions,
-    unfit: options.verifies === true ? "refuse" : readOnly ? "leave" : "remove",
+    unfit: readOnly ? "refuse" : "remove",
     memory: options.index,
     readLog: (offset, target) => reader.read(offset, target),
     log,
   });
   try {
-    const check = options.verifies === true ? index.startCheck() : null;
+    const check = readOnly ? index.startCheck() : null;
     const recovered = recover({
       disk,
       core,

@@ -8,6 +8,7 @@ import { readSettings } from "../../server/config.ts";
 import { OpenError, StoreError } from "../../server/errors.ts";
 import { PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN } from "../../server/limits.ts";
 import { FAULT, MORE, RequestDecoder } from "../../server/resp/decoder.ts";
+import { dumpStore } from "../../server/store/offline.ts";
 import { UsageError } from "../../server/usage.ts";
 import { type DoorInProcess, openDoor } from "../support/door.ts";
 import { Random } from "../support/random.ts";
@@ -208,7 +209,7 @@ const http: ByteTarget = {
 const recovery: ByteTarget = {
   name: "recovery",
   promise:
-    "any files are opened or refused with the file's name, and what is opened stays as it is",
+    "any files are opened or refused with the file's name, what is opened stays as it is, and a dump ends",
   share: 1,
   testInputs: 60,
   dictionary: [],
@@ -229,6 +230,7 @@ const frames: ByteTarget = {
 };
 
 async function opensOrRefuses(files: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  await dumps(files);
   const disk = SimulatedDisk.fromImage(files, { random: new Random(1) });
   const first = tryOpen(disk);
   if (first === null) {
@@ -268,6 +270,33 @@ async function opensOrRefuses(files: ReadonlyMap<string, Uint8Array>): Promise<v
   }
   same(second.lastPosition(), first.lastPosition(), "the last position after a start");
   await second.stop();
+}
+
+/** A dump gives events by position, and refuses as a start does; it changes nothing. */
+async function dumps(files: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  const disk = SimulatedDisk.fromImage(files, { random: new Random(1) });
+  const before = disk.image();
+  let last = -1;
+  const print = (text: string): undefined => {
+    for (const line of text.split("\n").slice(0, -1)) {
+      const { position } = JSON.parse(line) as { position: number };
+      if (position <= last) fail(`position ${position} is dumped behind ${last}`);
+      last = position;
+    }
+  };
+  const report = (line: string): void => {
+    if (/[\r\n]/.test(line)) fail(`a report has several lines: ${line}`);
+  };
+  try {
+    const options = { streamId: null, from: 0, limit: null };
+    await dumpStore(disk.boot(), "/data", options, { print, report });
+  } catch (error) {
+    if (!(error instanceof OpenError)) throw error;
+  }
+  const changed = [...disk.image()].find(
+    ([name, bytes]) => !name.endsWith("/LOCK") && !Bun.deepEquals(before.get(name), bytes),
+  );
+  if (changed !== undefined) fail(`a dump changed ${changed[0]}`);
 }
 
 /** Null where the start is refused. */

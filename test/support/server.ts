@@ -146,7 +146,8 @@ export async function until(
   }
 }
 
-function executable(): string[] {
+/** The words that run the executable. */
+export function executable(): string[] {
   const command = process.env.CAIRN_TEST_COMMAND;
   if (command !== undefined && command !== "") return command.split(" ");
   const built = join(ROOT, "dist/cairn");

@@ -2,7 +2,7 @@
  * A store on a simulated disk: random appends, faults and ends of the process, after each of which the store must
  * hold exactly what its ledger says.
  */
-import { StoreError } from "../../server/errors.ts";
+import { OpenError, StoreError } from "../../server/errors.ts";
 import type { SyncPlace } from "../../server/log/local/local-log.ts";
 import { EventStore } from "../../server/store/event-store.ts";
 import type { StoredEvent } from "../../server/store/stored-event.ts";
@@ -393,7 +393,7 @@ export function judgeDamage(
   try {
     store = openStore(disk);
   } catch (error) {
-    if (!(error instanceof Error) || error.name !== "OpenError") throw error;
+    if (!(error instanceof OpenError)) throw error;
     namesFileAndOffset(error.message, path);
     return "refused";
   }

@@ -23,8 +23,8 @@ import {
   REPLAY_UNKNOWN_KIND,
 } from "../../core/status.ts";
 import { type Disk, type DiskFile, readFully, writeFully, zeroFill } from "../../disk.ts";
-import { OpenError } from "../../errors.ts";
-import { MiB, PREPARE_SLICE_BYTES } from "../../limits.ts";
+import { DamageError, OpenError } from "../../errors.ts";
+import { PREPARE_SLICE_BYTES } from "../../limits.ts";
 import type { Tell } from "../../stderr-log.ts";
 import { readEndFile, removeEndFile } from "./end-file.ts";
 import {
@@ -33,11 +33,11 @@ import {
   SEGMENT_ALIGNMENT,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
+  segmentHeaderIsWhole,
   segmentName,
 } from "./segment.ts";
+import { WINDOW_BYTES, Window } from "./segment-window.ts";
 
-/** Bytes of a segment that are read at a time; a longer frame is read whole. */
-const WINDOW_BYTES = 4 * MiB;
 /** A replay that lasts longer than this tells how far it is, this often. */
 const PROGRESS_INTERVAL_MS = 1_000;
 
@@ -160,7 +160,10 @@ function openSegment(options: SegmentsOptions, name: string): SegmentFile {
     const start = new Uint8Array(SEGMENT_HEADER_BYTES);
     const count = readFully(file, start, 0);
     const header = decodeSegmentHeader(options.core, start.subarray(0, count));
-    if (typeof header === "string") throw new OpenError(`${path} at offset 0: ${header}`);
+    if (typeof header === "string") {
+      const isDamaged = !segmentHeaderIsWhole(options.core, start.subarray(0, count));
+      throw new (isDamaged ? DamageError : OpenError)(`${path} at offset 0: ${header}`);
+    }
     const segment = { path, header, bytes };
     if (segmentName(header.firstPosition) !== name) {
       throw damage(
@@ -398,44 +401,8 @@ function rewrite(core: Core, file: DiskFile, segment: SegmentFile, from: number,
   }
 }
 
-function damage(segment: { path: string }, offset: number, what: string): OpenError {
-  return new OpenError(`${segment.path} at offset ${offset}: ${what}`);
-}
-
-/** A part of a segment in core memory. */
-class Window {
-  address = 0;
-  private capacity = 0;
-  private readonly core: Core;
-  private readonly file: DiskFile;
-  private readonly segment: SegmentFile;
-
-  constructor(core: Core, file: DiskFile, segment: SegmentFile) {
-    this.core = core;
-    this.file = file;
-    this.segment = segment;
-  }
-
-  /** Loads up to `wanted` bytes from a log offset on; returns how many there are before the file's end. */
-  load(offset: number, wanted: number): number {
-    const start = offset - this.segment.header.base;
-    const size = Math.max(0, Math.min(wanted, this.segment.bytes - start));
-    if (size > this.capacity) {
-      this.free();
-      this.address = this.core.allocate(size);
-      this.capacity = size;
-    }
-    return readFully(
-      this.file,
-      this.core.memory.subarray(this.address, this.address + size),
-      start,
-    );
-  }
-
-  free(): void {
-    if (this.capacity > 0) this.core.exports.release(this.address, this.capacity);
-    this.capacity = 0;
-  }
+function damage(segment: { path: string }, offset: number, what: string): DamageError {
+  return new DamageError(`${segment.path} at offset ${offset}: ${what}`);
 }
 
 /** Tells on the log how far a long replay is. */

@@ -47,6 +47,11 @@ export function isSegmentName(name: string): boolean {
   return /^\d{20}\.seg$/.test(name);
 }
 
+/** The position that a segment's name says its first event has. */
+export function firstPositionOf(name: string): number {
+  return Number(name.slice(0, NAME_DIGITS));
+}
+
 export function encodeSegmentHeader(core: Core, header: SegmentHeader): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
@@ -63,10 +68,8 @@ export function encodeSegmentHeader(core: Core, header: SegmentHeader): Uint8Arr
 /** The header in `bytes`, or what is wrong with it, as a text. */
 export function decodeSegmentHeader(core: Core, bytes: Uint8Array): SegmentHeader | string {
   if (bytes.length < SEGMENT_HEADER_BYTES) return "the segment's header is cut off";
+  if (!segmentHeaderIsWhole(core, bytes)) return "the segment's header is damaged";
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(CRC_OFFSET, true) !== checksum(core, bytes.subarray(0, CRC_OFFSET))) {
-    return "the segment's header is damaged";
-  }
   if (Buffer.from(bytes.subarray(0, MAGIC.length)).toString("latin1") !== MAGIC) {
     return "this is no segment of a log";
   }
@@ -84,6 +87,13 @@ export function decodeSegmentHeader(core: Core, bytes: Uint8Array): SegmentHeade
     firstPosition: Number(view.getBigUint64(POSITION_OFFSET, true)),
     previousCrc: view.getUint32(PREVIOUS_CRC_OFFSET, true),
   };
+}
+
+/** Whether the header is what was written, whatever it says. */
+export function segmentHeaderIsWhole(core: Core, bytes: Uint8Array): boolean {
+  if (bytes.length < SEGMENT_HEADER_BYTES) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.getUint32(CRC_OFFSET, true) === checksum(core, bytes.subarray(0, CRC_OFFSET));
 }
 
 /** CRC32C of bytes that are not in core memory. */
