@@ -64,7 +64,7 @@ export {
 export { scanFiltered, scanRun };
 export { feedMessages, feedMessagesMax, pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
 export { flightKeyIs, topicAdd, topicRemove } from "./topics";
-export { replayCompare, replayFrames, zeroBytes } from "./replay";
+export { replayCompare, replayFrames, replayLast, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
 export { sealFull } from "./sequencer";

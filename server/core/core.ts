@@ -266,6 +266,7 @@ export interface CoreExports {
   digestCompare(run: number): number;
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
+  replayLast(): number;
   findClaims(address: number, size: number, offset: number): number;
   zeroBytes(address: number, size: number): number;
   getReplayOffset(): number;

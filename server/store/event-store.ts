@@ -21,7 +21,7 @@ import { type Disk, systemDisk } from "../disk.ts";
 import { StoreError } from "../errors.ts";
 import { divideIndexMemory } from "../index/index-memory.ts";
 import type { RunIndex } from "../index/run-index.ts";
-import { InlineRunMaker, WorkerRunMaker } from "../index/run-maker.ts";
+import { InlineRunMaker, type RunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import {
   BATCH_BYTES_MAX,
   CACHE_BYTES_DEFAULT,
@@ -169,6 +169,7 @@ export class EventStore extends EventReader {
       partitions: options.partitions,
       segmentBytes: options.segmentBytes,
       index: indexMemory,
+      makeRuns: (folder) => makeRuns(options, folder),
       clock: options.clock,
       random: options.random,
       log: options.log,
@@ -220,24 +221,20 @@ export class EventStore extends EventReader {
     });
     this.visibleStreams = core.exports.streamCount();
     this.index = opened.index;
-    this.startIndex(`${options.folder}/index`);
+    this.startIndex();
   }
 
-  /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
-  private startIndex(folder: string): void {
-    const { disk, schedules } = this.options;
+  private startIndex(): void {
     // Later, since it may come from within an append, whose transaction those who wait would write over.
     const changed = (): void => {
       queueMicrotask(() => {
         if (this.pendingBatch() === 0) this.releaseWaiters();
       });
     };
-    if (disk === systemDisk && schedules !== false) {
-      const later = (work: () => void): void => this.slices.add(work);
-      this.index.start(new WorkerRunMaker(folder), later, changed);
-    } else {
-      this.index.start(new InlineRunMaker(disk, folder), (work) => work(), changed);
-    }
+    const later = hasWorker(this.options)
+      ? (work: () => void): void => this.slices.add(work)
+      : (work: () => void): void => work();
+    this.index.start(later, changed);
   }
 
   // ── append ──────────────────────────────────────────────────────────────────────────────────────
@@ -749,4 +746,13 @@ function uuidText(bytes: Uint8Array): string {
   assert(bytes.length === UUID_BYTES);
   const hex = Buffer.from(bytes).toString("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
+function makeRuns(options: StoreOptions, folder: string): RunMaker {
+  return hasWorker(options) ? new WorkerRunMaker(folder) : new InlineRunMaker(options.disk, folder);
+}
+
+function hasWorker({ disk, schedules }: StoreOptions): boolean {
+  return disk === systemDisk && schedules !== false;
 }

@@ -97,6 +97,7 @@ function openReadOnly(
     partitions: null,
     segmentBytes: SEGMENT_BYTES_DEFAULT,
     index,
+    makeRuns: null,
     verifies,
     clock: Date.now,
     random: refuseRandom,
