@@ -148,10 +148,14 @@ export const MEMTABLES_MAX = 4;
 export const RUNS_MAX = 64;
 /** Runs of about one size that are merged into one. */
 export const MERGED_RUNS = 4;
+/** As many at a time while a start makes them of the log, where each merge is waited for (core-wasm/assembly/run-cursor.ts: RUNS_MAX). */
+export const START_MERGED_RUNS = 16;
 /** After each slice a merge leaves the disk to the log for as long as the slice took, at most this, milliseconds. */
 export const RUN_MERGE_PAUSE_MS_MAX = 50;
 /** Core memory of the worker that makes runs. Above: it is let go when the job is done. */
 export const RUN_CORE_BYTES_KEPT = 32 * MiB;
+/** A start waits so long for the worker to begin. Above: runs cannot be made, and memtables grow. */
+export const RUN_MAKER_BEGIN_MS = 60_000;
 /** A stop waits for the run that is being made, a slice of it at the most. Above: the next start removes its file. */
 export const RUN_MAKER_STOP_MS = 1_000;
 

@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { v5 as uuidV5 } from "uuid";
 import { describe, expect, test, vi } from "vitest";
 import { ServerInfo } from "../server/commands/server-info.ts";
-import { KiB } from "../server/limits.ts";
+import { KiB, MiB } from "../server/limits.ts";
 import { RespDoor } from "../server/resp/door.ts";
 import type { EventStore } from "../server/store/event-store.ts";
 import { stepOf } from "./support/model-steps.ts";
@@ -214,25 +214,73 @@ describe("over the wire", () => {
   });
 });
 
-test("a start that makes the index again tells how far it is, and what it made", async () => {
-  const disk = new SimulatedDisk({ random: new Random(SEED) });
-  const store = openRunStore(disk, 1_000_000);
-  const payload = new Uint8Array(500);
-  for (let i = 0; i < 60; i++)
-    await append(store, [{ stream: "user-1", name: "Changed", payload }]);
-  disk.kill();
-  let nowMs = 0;
-  vi.spyOn(performance, "now").mockImplementation(() => (nowMs += 400));
-  try {
-    const log: string[] = [];
-    openRunStore(disk, 10, log);
-    expect(
-      log.filter((line) => /^reading the log: \d+ %, \d+ events$/.test(line)).length,
-    ).toBeGreaterThan(1);
-    expect(log.join("\n")).toMatch(
-      /index: made from the log for \d+ events in \d+\.\d s, \d+ events\/s/,
-    );
-  } finally {
-    vi.restoreAllMocks();
+describe("a start", () => {
+  const MADE = /^index: made from the log for (\d+) events in \d+\.\d s, \d+ events\/s$/;
+
+  /** What starts after a kill said, each after `spoil` was done to the disk; `stepMs` is what each look at the clock takes. */
+  async function startLines(
+    events: number,
+    segmentBytes: number,
+    memtableEvents: number,
+    spoil: (disk: SimulatedDisk) => void,
+    stepMs = 0,
+  ): Promise<string[]> {
+    const disk = new SimulatedDisk({ random: new Random(SEED) });
+    const payload = new Uint8Array(500);
+    const store = openRunStore(disk, memtableEvents, [], { segmentBytes });
+    for (let i = 0; i < events; i++) {
+      await append(store, [{ stream: "user-1", name: "Changed", payload }]);
+    }
+    disk.kill();
+    spoil(disk);
+    let nowMs = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => (nowMs += stepMs));
+    try {
+      const log: string[] = [];
+      const again = openRunStore(disk, 10, log, { segmentBytes });
+      expect(again.lastPosition()).toBe(events - 1);
+      return log;
+    } finally {
+      vi.restoreAllMocks();
+    }
   }
+
+  function removeRuns(disk: SimulatedDisk): void {
+    const view = disk.boot();
+    for (const name of indexFiles(disk).keys()) view.remove(`/data/index/${name}`);
+    view.syncFolder("/data/index");
+  }
+
+  const progress = (log: readonly string[]) =>
+    log.filter((line) => /^reading the log: \d+ %, \d+ events$/.test(line));
+  const made = (log: readonly string[]) =>
+    log.flatMap((line) => Number(MADE.exec(line)?.[1] ?? Number.NaN)).filter(Number.isFinite);
+
+  test("that makes the index again tells how far it is, and what it made", async () => {
+    const log = await startLines(60, 8 * KiB, 1_000_000, () => {}, 400);
+    expect(progress(log).length).toBeGreaterThan(1);
+    expect(made(log)).toEqual([60]);
+  });
+
+  test("that makes the index of a single segment again tells it too, and how far it is where that takes long", async () => {
+    const log = await startLines(60, 16 * MiB, 20, removeRuns);
+    expect(made(log)).toEqual([60]);
+    expect(progress(log)).toEqual([]);
+    const slow = await startLines(60, 16 * MiB, 20, removeRuns, 1_500);
+    expect(made(slow)).toEqual([60]);
+    expect(progress(slow).length).toBeGreaterThan(0);
+  });
+
+  test("that makes again what one damaged run had tells of how many events", async () => {
+    const log = await startLines(60, 16 * MiB, 20, (disk) => {
+      const last = [...indexFiles(disk).keys()].sort().at(-1) as string;
+      disk.flipBit(`/data/index/${last}`, 9);
+    });
+    expect(log.filter((line) => line.includes("is made again from the log"))).toHaveLength(1);
+    expect(made(log)).toEqual([40]);
+  });
+
+  test("that reads what no run was made of yet tells nothing", async () => {
+    expect(await startLines(60, 16 * MiB, 20, () => {})).toEqual([]);
+  });
 });

@@ -102,6 +102,20 @@ for (const [name, make] of Object.entries(MAKERS)) {
       expect(world.names()).toEqual([runName(0, 400), MERGED]);
     });
 
+    test("ends jobs for a caller that waits without a turn of the event loop", () => {
+      const { maker } = world;
+      const ended: (Error | null)[] = [];
+      const jobsGiven = jobs();
+      for (const job of jobsGiven) maker.build(job, (error) => ended.push(error));
+      while (ended.length < jobsGiven.length) maker.settle(true);
+      expect(ended).toEqual(jobsGiven.map(() => null));
+      expect(world.names()).toEqual(NAMES);
+      maker.merge(NAMES, MERGED, (error) => ended.push(error));
+      maker.settle(true);
+      expect(ended.length).toBe(NAMES.length + 1);
+      maker.settle(true); // nothing is under way
+    });
+
     test("writes over what an earlier attempt has left", async () => {
       world.write(MERGED + RUN_NEW_SUFFIX, new Uint8Array(5_000_000).fill(7));
       world.write(MERGED, new Uint8Array(5_000).fill(7));
@@ -189,6 +203,15 @@ describe("the worker", () => {
     expect(failures[1]).toBeInstanceOf(Error);
     await succeed((done) => maker.build(history.build(0, 400), done));
     expect(readdirSync(folder)).toEqual([runName(0, 400)]);
+  });
+
+  test("that died has failed the job that a caller waits for", () => {
+    const maker = makeWorker();
+    const wrong = { ...history.build(0, 400), name: "no name of a run" };
+    const ended: (Error | null)[] = [];
+    maker.build(wrong, (error) => ended.push(error));
+    maker.settle(true);
+    expect(ended.map((error) => error?.message)).toEqual(["the worker that makes runs failed"]);
   });
 
   test("that is closed in the midst of a merge leaves no part of it, and says nothing", async () => {

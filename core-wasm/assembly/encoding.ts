@@ -2,6 +2,7 @@
 import { answerJson, eventJson, eventJsonMax } from "./json";
 import { answerMsgpack, eventMsgpack, eventMsgpackMax } from "./msgpack";
 import { eventReply, eventReplyMax } from "./resp";
+import { rowWrites } from "./row-keys";
 
 export const RESP2: u32 = 0;
 export const RESP2_POSITION: u32 = 1;
@@ -24,9 +25,12 @@ export function eventWrite(out: usize, encoding: u32): usize {
   return encoding == MSGPACK ? eventMsgpack(out) : eventJson(out, encoding == JSON_DATA);
 }
 
-/** The same for one of a row. */
+/** The same for one of a row, between `rowBegin` and `rowEnd`. */
 export function eventWriteInRow(out: usize, encoding: u32): usize {
-  return separate(eventWrite(out, encoding), encoding);
+  rowWrites(true);
+  const end = eventWrite(out, encoding);
+  rowWrites(false);
+  return separate(end, encoding);
 }
 
 /** Most bytes of `answerWriteInRow`. */

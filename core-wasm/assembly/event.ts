@@ -223,11 +223,26 @@ const lastKey: usize = memory.data(16, 8);
 
 /** The default partition key of a stream id; the last one is remembered, since events of a stream come together. */
 export function defaultKey(stream: usize, size: usize): usize {
-  if (size == lastStreamSize && memory.compare(lastStream, stream, size) == 0) return lastKey;
+  if (defaultKeyIsLast(stream, size)) return lastKey;
   uuidV5(lastKey, stream, size);
+  keepStream(stream, size);
+  return lastKey;
+}
+
+/** Whether it is the stream id whose key is remembered. */
+export function defaultKeyIsLast(stream: usize, size: usize): bool {
+  return size == lastStreamSize && memory.compare(lastStream, stream, size) == 0;
+}
+
+/** Remembers a default key that was made elsewhere. */
+export function defaultKeyKeep(stream: usize, size: usize, key: usize): void {
+  uuidCopy(lastKey, key);
+  keepStream(stream, size);
+}
+
+function keepStream(stream: usize, size: usize): void {
   memory.copy(lastStream, stream, size);
   lastStreamSize = size;
-  return lastKey;
 }
 
 /** The partition key of the shown event. */

@@ -65,7 +65,7 @@ export {
 export { scanFiltered, scanRun };
 export { feedMessages, feedMessagesMax, pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
 export { flightKeyIs, topicAdd, topicRemove } from "./topics";
-export { frameEvents, replayCompare, replayFrames, zeroBytes } from "./replay";
+export { frameEvents, replayCompare, replayFrames, replayLast, zeroBytes } from "./replay";
 export { viewEvent } from "./event";
 export { digestClear, digestCompare } from "./digest";
 export { memtableGiveUp, memtableKeepHeads };

@@ -8,7 +8,7 @@
 // `payload_base64` stands in its place; where data that is JSON is wanted as such, `metadata_json` or
 // `payload_json` with the very bytes, if they can be taken out again (json-read.ts: jsonEmbeds). What is written may spill over its end (write.ts).
 import {
-  viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
+  viewEventId, viewHash, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
 } from "./event";
 import { jsonEmbeds, plainCount } from "./json-read";
@@ -16,6 +16,7 @@ import { partitionOf } from "./memtable";
 import {
   RESULT_EVENT_ID, RESULT_KEY, RESULT_PARTITION, RESULT_SEQUENCE, RESULT_TIMESTAMP, RESULT_VERSION, resultRow,
 } from "./request";
+import { putViewKey } from "./row-keys";
 import { resultPosition, resultRecordedAt } from "./sequencer";
 import { utf8Length, utf8Valid } from "./utf8";
 import { copyText, label, put, putNumber, putUuid } from "./write";
@@ -68,7 +69,7 @@ function dataMax(ptr: usize, size: usize): usize {
 /** Writes the shown event; with `dataAsJson` data that is JSON stands in it as such. Returns where it ends. */
 export function eventJson(out: usize, dataAsJson: bool): usize {
   out = putUuid(out, EVENT_ID, viewEventId);
-  out = putUuid(out, PARTITION_KEY, viewKey());
+  out = putViewKey(out, PARTITION_KEY);
   out = putNumber(out, PARTITION_ID, partitionOf(viewHash));
   out = putUuid(out, TRANSACTION_ID, viewTransactionId);
   out = putNumber(out, PARTITION_SEQUENCE, viewSequence);

@@ -4,7 +4,7 @@
 //   memtable    0 first position u64 │ 8 log offset of its end u64 │ 16 the last frame's CRC u32 │ 20 its span u32
 //               24 its recorded_at u64 │ 32 streams that begin here u32 │ 36 its partitions ptr u32 │ 40 arena
 //               56 table of ids │ 72 table of streams │ 88 rows │ 112 streams │ 136 list of rows: first events of streams
-//               144 bytes of the arena when it was empty u32
+//               144 bytes of the arena when it was empty u32 │ 148 rows whose ids stand in the table u32
 //   row         0 event id's hash 12 │ 12 stream ptr u32 │ 16 place u64: log offset / 8 << 16 | index in the frame
 //   stream      0 hash 12 │ 12 key ptr u32 (0: the default key) │ 16 list of rows │ 24 first version u64 │ 32 hash16 u32
 //               36 number u32 │ 40 1 where the stream begins here u32 │ 44 –
@@ -13,7 +13,7 @@ import { ARENA_BLOCK_SIZE, arenaAllocate, arenaBytes, arenaInit, arenaRelease } 
 import { CHUNK_SIZE_MAX, listAppend, listCount, listCountBelow, listGet, listsForget } from "./list";
 import { allocateReserved, areaSize, ensureMemory, memoryLeft } from "./memory";
 import { ROWS_SIZE, rowAt, rowsAdd, rowsCount, rowsGrowthBytes, rowsInit } from "./rows";
-import { tableFind, tableGrowthBytes, tableInit, tableInsert } from "./table";
+import { TABLE_ENTRY_BYTES, tableFind, tableGrowthBytes, tableInit, tableInsert } from "./table";
 import { timesGrowthBytes } from "./times";
 import { UUID_SIZE, uuidCopy } from "./uuid";
 
@@ -34,6 +34,7 @@ const ROWS: usize = 88;
 const STREAM_ROWS: usize = ROWS + ROWS_SIZE;
 const ORDER: usize = STREAM_ROWS + ROWS_SIZE;
 const EMPTY_BYTES: usize = ORDER + 8;
+const ROWS_WITH_ID: usize = EMPTY_BYTES + 4;
 const MEMTABLE_SIZE: usize = EMPTY_BYTES + 8;
 
 const ROW_STREAM: usize = 12;
@@ -118,7 +119,9 @@ export function memtableCanOpen(): bool {
 /** Whether the active memtable holds as much as it may. */
 export function memtableIsFull(): bool {
   const rows = rowsCount(active + ROWS);
-  return rows >= rowsMax || (rows > 0 && arenaBytes(active + ARENA) - load<u32>(active, EMPTY_BYTES) >= bytesMax);
+  if (rows == 0 || rows >= rowsMax) return rows >= rowsMax;
+  const idBytes = <usize>(rows - load<u32>(active, ROWS_WITH_ID)) * TABLE_ENTRY_BYTES; // as if they were entered
+  return arenaBytes(active + ARENA) + idBytes - load<u32>(active, EMPTY_BYTES) >= bytesMax;
 }
 
 /** Seals the active memtable, which ends where the log does now, and opens the next one. */
@@ -299,10 +302,17 @@ export function streamInsert(low: u64, high: u32, key: usize, hash16: u32, first
 
 /** Adds one event of a stream of the active memtable at the next position. `memtableReserve` came before. */
 export function eventInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u64, index: u32): void {
+  tableInsert(active + IDS, idLow, idHigh, rowInsert(stream, idLow, idHigh, logOffset, index));
+  store<u32>(active, rowsCount(active + ROWS), ROWS_WITH_ID);
+}
+
+/** The same, but its id is not found until `memtableEnterIds`: what becomes a run anyway needs no table of them. */
+export function rowInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u64, index: u32): usize {
   const arena = active + ARENA;
   const number = rowsCount(active + ROWS);
   const row = rowsAdd(active + ROWS, arena);
-  tableInsert(active + IDS, idLow, idHigh, row);
+  store<u64>(row, idLow);
+  store<u32>(row, idHigh, 8);
   store<u32>(row, <u32>stream, ROW_STREAM);
   store<u64>(row, ((logOffset >> 3) << 16) | index, ROW_PLACE);
   listAppend(stream + STREAM_LIST, number, arena);
@@ -312,6 +322,19 @@ export function eventInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u
   if (listCount(list) == 0) store<u64>(list, load<u64>(sequence), 8);
   listAppend(list, number, arena);
   store<u64>(sequence, load<u64>(sequence) + 1);
+  return row;
+}
+
+/** Enters the ids that are not found yet; false where memory is refused. */
+export function memtableEnterIds(memtable: usize): bool {
+  const rows = rowsCount(memtable + ROWS);
+  for (let i = load<u32>(memtable, ROWS_WITH_ID); i < rows; i++) {
+    if (!ensureMemory(2 * (tableGrowthBytes(memtable + IDS) + ARENA_BLOCK_SIZE))) return false;
+    const row = rowAt(memtable + ROWS, i);
+    tableInsert(memtable + IDS, load<u64>(row), load<u32>(row, 8), row);
+    store<u32>(memtable, i + 1, ROWS_WITH_ID);
+  }
+  return true;
 }
 
 // ── what a run is built of ────────────────────────────────────────────────────────────────────────

@@ -3,13 +3,14 @@
 //
 // https://github.com/msgpack/msgpack/blob/master/spec.md
 import {
-  viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
+  viewEventId, viewHash, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
 } from "./event";
 import { partitionOf } from "./memtable";
 import {
   RESULT_EVENT_ID, RESULT_KEY, RESULT_PARTITION, RESULT_SEQUENCE, RESULT_TIMESTAMP, RESULT_VERSION, resultRow,
 } from "./request";
+import { putViewKey } from "./row-keys";
 import { resultPosition, resultRecordedAt } from "./sequencer";
 import { utf8Valid } from "./utf8";
 import { copyText, label, put, putUuid } from "./write";
@@ -50,7 +51,7 @@ export function eventMsgpackMax(): usize {
 /** Writes the shown event; returns where it ends. */
 export function eventMsgpack(out: usize): usize {
   out = putUuid(out, EVENT_START, viewEventId);
-  out = putUuid(out, PARTITION_KEY, viewKey());
+  out = putViewKey(out, PARTITION_KEY);
   out = putInteger(out, PARTITION_ID, partitionOf(viewHash));
   out = putUuid(out, TRANSACTION_ID, viewTransactionId);
   out = putInteger(out, PARTITION_SEQUENCE, viewSequence);

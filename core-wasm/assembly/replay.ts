@@ -15,8 +15,9 @@ import { runAt, runCount, runTo } from "./runs";
 import { timesAdd } from "./times";
 import { UUID_SIZE } from "./uuid";
 import {
-  MEMTABLES_MAX, active, eventInsert, memtableAt, memtableCanOpen, memtableCount, memtableFirst, memtableId, memtableIsFull, memtableReserve, memtableSeal,
-  memtableStream, partitionNextSequence, partitionOf, streamHash, streamInsert, streamNext,
+  MEMTABLES_MAX, active, eventInsert, memtableAt, memtableCanOpen, memtableCount, memtableEnterIds, memtableFirst, memtableId,
+  memtableIsFull, memtableReserve, memtableSeal, memtableStream, partitionNextSequence, partitionOf, rowInsert, streamHash,
+  streamInsert, streamNext,
 } from "./memtable";
 
 /** What follows is no whole frame: an empty or a torn place. */
@@ -73,6 +74,19 @@ export function replayCompare(): void {
 export function replayResume(recordedAt: u64, endOffset: u64): void {
   replayRecordedAt = recordedAt;
   replayClaim = endOffset;
+}
+
+/** The last segment is read, of which no runs are made meanwhile. */
+let isLast: bool = false;
+
+/**
+ * The last segment is read next: what is in memory from now on stays there, and must be found by its id. False where memory
+ * is refused.
+ */
+export function replayLast(): bool {
+  isLast = true;
+  for (let i: u32 = 0; i < memtableCount; i++) if (!memtableEnterIds(memtableAt(i))) return false;
+  return true;
 }
 
 /** Takes the whole frames that follow one another from `ptr` on, which is at `replayOffset`. */
@@ -150,14 +164,14 @@ function compareEvent(index: u32): void {
 }
 
 /**
- * Enters the shown event; false where its numbers are not the next ones. Runs are not asked: what is older was
- * checked when it was appended, and `verify` checks it again.
+ * Enters the shown event; false where its numbers are not the next ones. Runs, and memtables that become runs, are not asked:
+ * what is older was checked when it was appended, and `verify` checks it again.
  */
 function takeEvent(index: u32): bool {
   hash(viewStream, viewStreamSize);
   let stream = memtableStream(active, hashLow, hashHigh);
   if (stream == 0) {
-    const sealed = sealedStream();
+    const sealed = isLast ? sealedStream() : 0;
     if (sealed != 0 && (streamNext(sealed) != viewVersion || streamHash(sealed) != viewHash)) return false;
     stream = streamInsert(hashLow, hashHigh, viewOwnKey(), viewHash, viewVersion, viewVersion == 0);
   } else if (streamNext(stream) != viewVersion || streamHash(stream) != viewHash) {
@@ -165,10 +179,14 @@ function takeEvent(index: u32): bool {
   }
   if (partitionNextSequence(partitionOf(viewHash)) != viewSequence) return false;
   hash(viewEventId, UUID_SIZE);
+  timesAdd(viewPosition(), viewTimestamp, viewRecordedAt());
+  if (!isLast) {
+    rowInsert(stream, hashLow, hashHigh, replayOffset, index);
+    return true;
+  }
   for (let i: u32 = 0; i < memtableCount; i++) {
     if (memtableId(memtableAt(i), hashLow, hashHigh) != 0) return false;
   }
-  timesAdd(viewPosition(), viewTimestamp, viewRecordedAt());
   eventInsert(stream, hashLow, hashHigh, replayOffset, index);
   return true;
 }

@@ -3,7 +3,7 @@
 //
 // What is written may spill over its end (write.ts).
 import {
-  viewEventId, viewHash, viewKey, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
+  viewEventId, viewHash, viewMetadata, viewMetadataSize, viewName, viewNameSize, viewPayload, viewPayloadSize, viewPosition,
   viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewTimestamp, viewTransactionId, viewVersion,
 } from "./event";
 import {
@@ -12,6 +12,7 @@ import {
 } from "./request";
 import { resultPosition, resultRecordedAt } from "./sequencer";
 import { partitionOf } from "./memtable";
+import { putViewKey } from "./row-keys";
 import { UUID_TEXT_SIZE, uuidWrite } from "./uuid";
 import { copyText, decimalWrite, label, put, putNumber, putUuid } from "./write";
 
@@ -88,7 +89,7 @@ export function eventReply(out: usize, isResp3: bool, withPosition: bool): usize
     ? withPosition ? EVENT_START_3_POSITION : EVENT_START_3
     : withPosition ? EVENT_START_2_POSITION : EVENT_START_2;
   out = putUuid(out, start, viewEventId);
-  out = putUuid(out, PARTITION_KEY, viewKey());
+  out = putViewKey(out, PARTITION_KEY);
   out = putNumber(out, PARTITION_ID, partitionOf(viewHash));
   out = putUuid(out, TRANSACTION_ID, viewTransactionId);
   out = putNumber(out, PARTITION_SEQUENCE, viewSequence);

@@ -21,6 +21,7 @@ import {
   piecesBelow, piecesCount, piecesFirst, piecesHint, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
   piecesRefuse,
 } from "./pieces";
+import { rowBegin, rowEnd } from "./row-keys";
 import { stretchAfter, stretchBefore, stretchOf, stretchStart, stretchesRecordedBy } from "./times";
 import { UUID_SIZE, uuidEquals } from "./uuid";
 
@@ -292,6 +293,13 @@ export function partitionSequenceFrom(partition: u32, position: f64): f64 {
  * `bytesMax`, but never before the first event. `isFirst`: nothing of this scan was written yet.
  */
 export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32): i32 {
+  rowBegin();
+  const status = runAll(out, outEnd, bytesMax, isFirst, encoding);
+  rowEnd();
+  return status;
+}
+
+function runAll(out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32): i32 {
   const start = out;
   scanTail = out;
   while (scanAt != scanStop) {
@@ -328,6 +336,15 @@ export function scanRun(out: usize, outEnd: usize, bytesMax: usize, isFirst: boo
  * stands says whether there is one. PAUSED after `work`, in events and as much again for costly patterns.
  */
 export function scanFiltered(
+  out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32, wanted: f64, work: u32,
+): i32 {
+  rowBegin();
+  const status = runFiltered(out, outEnd, bytesMax, isFirst, encoding, wanted, work);
+  rowEnd();
+  return status;
+}
+
+function runFiltered(
   out: usize, outEnd: usize, bytesMax: usize, isFirst: bool, encoding: u32, wanted: f64, work: u32,
 ): i32 {
   const start = out;

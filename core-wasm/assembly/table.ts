@@ -21,6 +21,8 @@ const SLOT_SIZE: usize = 8;
 const SLOTS: u32 = <u32>((PAGE_SIZE - PAGE_HEAD_SIZE) / SLOT_SIZE);
 /** A page is split when it is fuller than this: probes stay short. */
 const SLOTS_USED_MAX: u32 = (SLOTS * 3) / 4;
+/** Bytes that a table takes for each entry, on average. */
+export const TABLE_ENTRY_BYTES: usize = 2 * SLOT_SIZE;
 
 /** A page whose slots are being divided. */
 const divided: usize = memory.data(4096, 8);

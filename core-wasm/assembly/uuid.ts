@@ -9,7 +9,7 @@ let poolOffset: usize = POOL_SIZE;
 const HEX: usize = memory.data(256 * 2, 16);
 
 /** 219bd637-e279-53e9-9e2b-eabe5d9120cc: partition keys are UUIDv5 of a text in it, as in SierraDB. */
-const NAMESPACE: usize = memory.data<u8>([
+export const NAMESPACE: usize = memory.data<u8>([
   0x21, 0x9b, 0xd6, 0x37, 0xe2, 0x79, 0x53, 0xe9, 0x9e, 0x2b, 0xea, 0xbe, 0x5d, 0x91, 0x20, 0xcc,
 ]);
 
@@ -135,10 +135,15 @@ export function uuidV7(out: usize, timeMs: u64, hash16: u32): void {
 /** UUIDv5 of a text in the namespace of partition keys. */
 export function uuidV5(out: usize, ptr: usize, size: usize): void {
   sha1(ptr, size);
-  store<u32>(out, bswap(h0));
-  store<u32>(out, bswap(h1), 4);
-  store<u32>(out, bswap(h2), 8);
-  store<u32>(out, bswap(h3), 12);
+  uuidV5Of(out, h0, h1, h2, h3);
+}
+
+/** The UUIDv5 that a hash's first four words make. */
+export function uuidV5Of(out: usize, first: u32, second: u32, third: u32, fourth: u32): void {
+  store<u32>(out, bswap(first));
+  store<u32>(out, bswap(second), 4);
+  store<u32>(out, bswap(third), 8);
+  store<u32>(out, bswap(fourth), 12);
   store<u8>(out, (load<u8>(out, 6) & 0x0f) | 0x50, 6);
   store<u8>(out, (load<u8>(out, 8) & 0x3f) | 0x80, 8);
 }

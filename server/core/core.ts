@@ -272,6 +272,7 @@ export interface CoreExports {
   digestCompare(run: number): number;
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
+  replayLast(): number;
   findClaims(address: number, size: number, offset: number): number;
   findFrame(address: number, size: number, offset: number): number;
   framePositionAt(address: number): number;

@@ -2,11 +2,22 @@
  * The worker that makes index runs, with a core of its own: what a WorkerRunMaker starts.
  *
  * Builds come first, as appends may wait for them: one that arrives while a merge is under way is done between two of
- * its slices. A merge pauses after each slice, so that the log's own writes find the disk free. Bugs end the worker.
+ * its slices. Once a server answers requests the worker gives way, and a merge pauses after each slice, so that the log's
+ * own writes find the disk free. Bugs end the worker.
  */
+import type { MessagePort } from "node:worker_threads";
 import { giveWay, systemDisk } from "../disk.ts";
 import { RUN_CORE_BYTES_KEPT, RUN_MERGE_PAUSE_MS_MAX } from "../limits.ts";
-import { FLAG_BUSY, FLAG_STOP, isBug, type WorkerReply, type WorkerRequest } from "./run-maker.ts";
+import {
+  FLAG_BUSY,
+  FLAG_LIFE,
+  FLAG_NEWS,
+  FLAG_SERVES,
+  FLAG_STOP,
+  isBug,
+  type WorkerReply,
+  type WorkerRequest,
+} from "./run-maker.ts";
 import { RunInputError, type RunMerge, RunWork } from "./run-work.ts";
 
 declare const self: Worker;
@@ -16,18 +27,46 @@ type MergeRequest = Extract<WorkerRequest, { kind: "merge" }>;
 class RunWorker {
   private readonly folder: string;
   private readonly flags: Int32Array;
+  private readonly port: MessagePort;
+  private hasGivenWay = false;
   private work: RunWork | null = null;
   /** Merges that are asked for; the first is under way where `merge` is not null. */
   private readonly merges: MergeRequest[] = [];
   private merge: RunMerge | null = null;
   private sliceTimer: NodeJS.Timeout | null = null;
 
-  constructor(folder: string, flags: SharedArrayBuffer) {
+  constructor(folder: string, flags: SharedArrayBuffer, port: MessagePort) {
     this.folder = folder;
     this.flags = new Int32Array(flags);
+    this.port = port;
+    this.live(1);
   }
 
   take(request: WorkerRequest): void {
+    this.untilBug(() => this.begin(request));
+  }
+
+  /** Does what may end the worker, and says so where it does: who waits for an answer must not wait for ever. */
+  private untilBug(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.live(-1);
+      throw error;
+    }
+  }
+
+  private live(life: number): void {
+    Atomics.store(this.flags, FLAG_LIFE, life);
+    this.tellNews();
+  }
+
+  private tellNews(): void {
+    Atomics.add(this.flags, FLAG_NEWS, 1);
+    Atomics.notify(this.flags, FLAG_NEWS);
+  }
+
+  private begin(request: WorkerRequest): void {
     if (this.isStopped) return;
     if (request.kind === "build") {
       this.whileBusy(() => this.answer(request.id, () => this.runWork().build(request.job)));
@@ -35,8 +74,17 @@ class RunWorker {
       this.remove(request.names);
     } else if (request.kind === "merge") {
       this.merges.push(request);
-      this.sliceTimer ??= setTimeout(() => this.mergeSlice(), 0);
+      this.sliceTimer ??= this.later(0);
     }
+  }
+
+  private later(pauseMs: number): NodeJS.Timeout {
+    return setTimeout(() => this.untilBug(() => this.mergeSlice()), pauseMs);
+  }
+
+  /** Whether a server answers requests meanwhile. */
+  private get serves(): boolean {
+    return Atomics.load(this.flags, FLAG_SERVES) === 1;
   }
 
   private get isStopped(): boolean {
@@ -62,7 +110,7 @@ class RunWorker {
     });
     if (this.merges.length === 0) return;
     const pauseMs = Math.min(performance.now() - begun, RUN_MERGE_PAUSE_MS_MAX);
-    this.sliceTimer = setTimeout(() => this.mergeSlice(), pauseMs);
+    this.sliceTimer = this.later(this.serves ? pauseMs : 0);
   }
 
   /** Does some of a job; answers when it is done, which is when `job` gives something but null, or has failed. */
@@ -84,7 +132,10 @@ class RunWorker {
     }
     this.rest();
     const memoryBytes = this.work?.memoryBytes ?? 0;
-    self.postMessage({ id, error, memoryBytes } satisfies WorkerReply);
+    const reply: WorkerReply = { id, error, memoryBytes };
+    self.postMessage(reply);
+    if (!this.serves) this.port.postMessage(reply);
+    this.tellNews();
   }
 
   /**
@@ -92,6 +143,10 @@ class RunWorker {
    * under way when all is stopped is given up here.
    */
   private whileBusy(job: () => void): void {
+    if (this.serves && !this.hasGivenWay) {
+      giveWay();
+      this.hasGivenWay = true;
+    }
     Atomics.store(this.flags, FLAG_BUSY, 1);
     job();
     if (this.merge !== null) {
@@ -122,8 +177,7 @@ let worker: RunWorker | null = null;
 
 self.onmessage = ({ data }: MessageEvent<WorkerRequest>) => {
   if (data.kind === "open") {
-    giveWay();
-    worker = new RunWorker(data.folder, data.flags);
+    worker = new RunWorker(data.folder, data.flags, data.port);
   } else {
     worker?.take(data);
   }

@@ -8,21 +8,25 @@
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import type { Disk } from "../disk.ts";
-import { RUNS_MAX } from "../limits.ts";
+import { RUNS_MAX, START_MERGED_RUNS } from "../limits.ts";
 import type { Tell } from "../stderr-log.ts";
 import type { IndexMemory } from "./index-memory.ts";
 import { MemtableBuild } from "./memtable-build.ts";
-import { chooseMerge } from "./merge-policy.ts";
+import { chooseMerge, type MergeChoice } from "./merge-policy.ts";
 import { RunCheck } from "./run-check.ts";
 import { runName } from "./run-file.ts";
 import { isBug, type RunMaker } from "./run-maker.ts";
 import { type HeadsOffered, type OpenRun, RunSet, type Unfit } from "./run-set.ts";
-import { RunInputError, RunWork } from "./run-work.ts";
+import { RunInputError } from "./run-work.ts";
 
 /** Rows of a memtable that are copied in one turn. */
 const ROWS_PER_TURN = 8_192;
 /** A run that could not be made is tried again after this. */
 const RETRY_MS = 1_000;
+/** A start that takes so long tells of events that it read, though runs cover all that they should. */
+const START_TOLD_SECONDS = 1;
+/** A start takes runs for one size where the largest has less than so many times the events of the smallest. */
+const START_SIZES_APART = 4;
 /** No bound of a memtable: core memory is one. */
 const UNBOUNDED = 2 ** 32 - 1;
 
@@ -34,6 +38,9 @@ interface Work {
   failedAt: number;
 }
 
+/** A start reads what is synced, then what may not be; the server runs; the end. */
+type Phase = "reading" | "ending" | "serving" | "closed";
+
 export interface RunIndexOptions {
   readonly disk: Disk;
   readonly core: Core;
@@ -43,6 +50,8 @@ export interface RunIndexOptions {
   readonly partitions: number;
   readonly unfit: Unfit;
   readonly memory: IndexMemory;
+  /** Null where nothing is written. */
+  readonly maker: RunMaker | null;
   /** Reads bytes of the log at an offset; returns how many there were. */
   readonly readLog: (offset: number, target: Uint8Array) => number;
   /** Takes one line for whoever runs the server. */
@@ -52,27 +61,30 @@ export interface RunIndexOptions {
 export class RunIndex {
   private readonly options: RunIndexOptions;
   private readonly set: RunSet;
-  private maker: RunMaker | null = null;
-  /** Makes runs at a start. */
-  private work: RunWork | null = null;
+  private readonly maker: RunMaker | null;
   /** Calls a piece of work in a later turn, or at once. */
   private later: (work: () => void) => void = (work) => work();
   private changed: () => void = () => {};
   private readonly builds: Work = { isBusy: false, failure: null, failedAt: 0 };
   private readonly merges: Work = { isBusy: false, failure: null, failedAt: 0 };
-  private isClosed = false;
+  private phase: Phase = "reading";
   private isBounded = false;
   /** Events of the newest run: what one memtable holds. */
   private memtableEvents = 1;
   private readonly openedAt = performance.now();
-  /** Events for which a start made runs. */
-  private madeEvents = 0;
+  /** Positions below it a start did not have to read. */
+  private readonly coveredEnd: number;
+  /** More of the index is made than its newest part, of which no runs are made before the memtable is full. */
+  private isMadeAgain: boolean;
 
   /** Opens what the folder has, as far as it is fit. */
   constructor(options: RunIndexOptions) {
     this.options = options;
+    this.maker = options.maker;
     this.set = new RunSet(options);
-    this.set.openAll();
+    const isWhole = this.set.openAll();
+    this.coveredEnd = options.core.exports.runsEnd();
+    this.isMadeAgain = !isWhole || this.coveredEnd === 0;
     options.core.exports.resumeIndex();
     // What is only read is not written: its memtables take what they must.
     if (options.unfit === "remove") this.boundMemtables(true);
@@ -81,23 +93,23 @@ export class RunIndex {
   // ── at a start ──────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Makes runs of the sealed memtables, at once: while a start reads the log, which is durable as far as it is read. A
-   * disk that does not take them must not keep the store from opening: memtables then grow until one is written.
+   * Goes on making runs of sealed memtables, which are durable: a start reads no others meanwhile. Waits where all are
+   * full. A disk that does not take runs must not keep the store from opening: memtables then grow until one is written.
    */
   makeAtStart(): void {
-    this.work ??= new RunWork(this.options.disk, this.options.folder);
-    try {
-      this.buildNow(this.work);
-    } catch (error) {
-      this.fail(this.builds, expected(error));
-      this.boundMemtables(false);
-      return;
+    const { exports } = this.options.core;
+    this.isMadeAgain = true;
+    this.advance();
+    while (exports.indexIsBehind() !== 0 && this.builds.failure === null) {
+      assert(this.isBusy);
+      this.maker?.settle(true);
     }
-    try {
-      this.mergeNow(this.work);
-    } catch (error) {
-      this.fail(this.merges, expected(error));
-    }
+    if (this.builds.failure !== null) this.boundMemtables(false);
+  }
+
+  /** Uses what was made while the log was read. */
+  settle(): void {
+    this.maker?.settle(false);
   }
 
   private boundMemtables(isBounded: boolean): void {
@@ -105,35 +117,6 @@ export class RunIndex {
     this.isBounded = isBounded;
     if (isBounded) core.exports.limitMemtables(memory.memtableBytes, memory.memtableEvents);
     else core.exports.limitMemtables(UNBOUNDED, UNBOUNDED);
-  }
-
-  private buildNow(work: RunWork): void {
-    const { core } = this.options;
-    this.makeFolder();
-    while (core.exports.getMemtableCount() > 1) {
-      if (this.set.runs.length >= RUNS_MAX) throw new Error(this.crowded());
-      const job = this.describe();
-      while (!job.copy(job.to - job.from));
-      work.build(job);
-      this.finishBuild(this.loaded(job.name, []));
-      this.madeEvents += job.to - job.from;
-    }
-  }
-
-  private mergeNow(work: RunWork): void {
-    for (let merge = this.nextMerge(); merge !== null; merge = this.nextMerge()) {
-      const names = merge.inputs.map(({ name }) => name);
-      try {
-        const merging = work.merge(names, merge.name);
-        while (merging.step() === null);
-      } catch (error) {
-        if (!(error instanceof RunInputError)) throw error;
-        this.set.tellDamage(error.run, error.message);
-        continue;
-      }
-      this.finishMerge(merge.inputs, this.loaded(merge.name, merge.inputs));
-      work.remove(names);
-    }
   }
 
   /** Makes the folder of the runs where there is none yet, durably. */
@@ -151,29 +134,21 @@ export class RunIndex {
 
   /** From now on no run is made of what a start reads: memtables grow meanwhile. */
   stopMaking(): void {
+    this.phase = "ending";
     if (this.options.unfit === "remove") this.boundMemtables(false);
   }
 
-  /** The log is read, and all of it is synced. Tells what had to be made. */
-  endStart(): void {
-    if (this.options.unfit === "remove" && this.builds.failure === null) this.boundMemtables(true);
-    if (this.madeEvents === 0) return;
+  /** The log is read up to this position, and all of it is synced. Tells what had to be made. */
+  endStart(position: number): void {
+    if (this.options.unfit !== "remove") return;
+    if (this.builds.failure === null) this.boundMemtables(true);
+    const events = position - this.coveredEnd;
     const seconds = (performance.now() - this.openedAt) / 1_000;
-    const rate = Math.round(this.madeEvents / Math.max(seconds, 0.001));
+    if (events === 0 || !(this.isMadeAgain || seconds >= START_TOLD_SECONDS)) return;
+    const rate = Math.round(events / Math.max(seconds, 0.001));
     this.options.log(
-      `index: made from the log for ${this.madeEvents} events in ${seconds.toFixed(1)} s, ${rate} events/s`,
+      `index: made from the log for ${events} events in ${seconds.toFixed(1)} s, ${rate} events/s`,
     );
-  }
-
-  private loaded(name: string, replaced: readonly OpenRun[]): OpenRun {
-    const run = this.set.openMade(name, replaced);
-    try {
-      while (!this.set.load(run));
-      return run;
-    } catch (error) {
-      this.set.abandon(run);
-      throw error;
-    }
   }
 
   // ── verify ──────────────────────────────────────────────────────────────────────────────────────
@@ -186,12 +161,12 @@ export class RunIndex {
   // ── while the server runs ───────────────────────────────────────────────────────────────────────
 
   /**
-   * Goes on with a maker. `later` does a piece of work in a later turn; `changed` is called when a memtable became
-   * free, or cannot.
+   * Goes on while the server runs. `later` does a piece of work in a later turn; `changed` is called when a memtable
+   * became free, or cannot.
    */
-  start(maker: RunMaker, later: (work: () => void) => void, changed: () => void): void {
-    this.work = null;
-    this.maker = maker;
+  start(later: (work: () => void) => void, changed: () => void): void {
+    this.phase = "serving";
+    this.maker?.giveWay();
     this.later = later;
     this.changed = changed;
     this.offerHeads({ before: this.options.core.exports.runsEnd(), run: null, page: 0 });
@@ -215,12 +190,17 @@ export class RunIndex {
     return exports.getMemtableCount() > 1 && exports.memtableOffset() > exports.getSyncedOffset();
   }
 
+  /** Whether all of the oldest memtable is: a start fills none beyond what is. */
+  private get isSynced(): boolean {
+    return this.phase !== "serving" || !this.awaitsSync;
+  }
+
   /** Begins what there is to do: a run of the oldest memtable once it is synced, and a merge. */
   advance(): void {
-    if (this.maker === null || this.isClosed) return;
+    if (this.maker === null || this.phase === "closed") return;
     const { exports } = this.options.core;
     if (mayBegin(this.merges)) this.startMerge(this.maker);
-    if (mayBegin(this.builds) && exports.getMemtableCount() > 1 && !this.awaitsSync) {
+    if (mayBegin(this.builds) && exports.getMemtableCount() > 1 && this.isSynced) {
       if (this.set.runs.length < RUNS_MAX) this.startBuild(this.maker);
       else if (!this.merges.isBusy) this.fail(this.builds, new Error(this.crowded()));
     }
@@ -250,8 +230,15 @@ export class RunIndex {
     this.attempt(this.builds, begin);
   }
 
-  /** Keeps the heads of the memtable's streams, some a turn: from when it is given up no memtable may have them. */
+  /**
+   * Keeps the heads of the memtable's streams, some a turn: from when it is given up no memtable may have them. A start has
+   * none yet: it offers them when all is read.
+   */
   private keepHeads(then: () => void): void {
+    if (this.phase !== "serving") {
+      then();
+      return;
+    }
     this.attempt(this.builds, () => {
       if (this.options.core.exports.memtableKeepHeads(ROWS_PER_TURN) !== 0) then();
       else this.later(() => this.keepHeads(then));
@@ -264,7 +251,7 @@ export class RunIndex {
 
   /** Does a piece of work; what disk or memory refuse is a failure of it. */
   private attempt(work: Work, act: () => void): void {
-    if (this.isClosed) return;
+    if (this.phase === "closed") return;
     try {
       act();
     } catch (error) {
@@ -303,7 +290,7 @@ export class RunIndex {
     this.attempt(work, () => {
       const run = this.set.openMade(name, replaced);
       const load = (): void => {
-        if (this.isClosed) return;
+        if (this.phase === "closed") return;
         try {
           if (!this.set.load(run)) {
             this.later(load);
@@ -324,7 +311,7 @@ export class RunIndex {
   /** Puts what the runs have of streams into memory, a piece a turn, so that appends and ESVER need not ask them. */
   private offerHeads(at: HeadsOffered): void {
     this.later(() => {
-      const next = this.isClosed ? null : this.set.offerHeads(at);
+      const next = this.phase === "closed" ? null : this.set.offerHeads(at);
       if (next !== null) this.offerHeads(next);
     });
   }
@@ -339,7 +326,7 @@ export class RunIndex {
 
   private fail(work: Work, error: Error): void {
     work.isBusy = false;
-    if (this.isClosed) return;
+    if (this.phase === "closed") return;
     if (work.failure === null) {
       const what = work === this.builds ? "a run cannot be made" : "runs cannot be merged";
       this.options.log(`index: ${what}: ${error.message}`, "error");
@@ -356,13 +343,18 @@ export class RunIndex {
     this.memtableEvents = run.header.to - run.header.from;
     this.set.use(this.set.runs.length, 0, run);
     exports.memtableGiveUp();
-    if (!this.isBounded) this.boundMemtables(true);
+    if (!this.isBounded && this.phase !== "ending") this.boundMemtables(true);
   }
 
   private finishMerge(inputs: readonly OpenRun[], run: OpenRun): void {
     const index = this.set.runs.indexOf(inputs[0] as OpenRun);
     assert(index >= 0 && this.set.runs[index + inputs.length - 1] === inputs[inputs.length - 1]);
     this.set.use(index, inputs.length, run);
+  }
+
+  private choose(events: readonly number[]): MergeChoice | null {
+    const isStart = this.phase !== "serving" && events.length < RUNS_MAX / 2;
+    return isStart ? chooseAtStart(events) : chooseMerge(events, this.memtableEvents);
   }
 
   private nextMerge(): { inputs: readonly OpenRun[]; name: string } | null {
@@ -372,7 +364,7 @@ export class RunIndex {
       let start = end;
       while (start > 0 && !this.set.isDamaged(runs[start - 1] as OpenRun)) start--;
       const events = runs.slice(start, end).map(({ header }) => header.to - header.from);
-      const choice = chooseMerge(events, this.memtableEvents);
+      const choice = this.choose(events);
       if (choice !== null) {
         const inputs = runs.slice(start + choice.index, start + choice.index + choice.count);
         const from = (inputs[0] as OpenRun).header.from;
@@ -406,10 +398,24 @@ export class RunIndex {
   }
 
   close(): void {
-    this.isClosed = true;
+    this.phase = "closed";
     this.maker?.close();
     this.set.close();
   }
+}
+
+/**
+ * A start merges few times and many at once, as soon as there are so many of about one size: what is left to be merged can be
+ * while the server runs.
+ */
+function chooseAtStart(events: readonly number[]): MergeChoice | null {
+  for (let end = events.length; end >= START_MERGED_RUNS; end--) {
+    const index = end - START_MERGED_RUNS;
+    const sizes = events.slice(index, end);
+    if (Math.max(...sizes) < START_SIZES_APART * Math.min(...sizes))
+      return { index, count: START_MERGED_RUNS };
+  }
+  return null;
 }
 
 function mayBegin(work: Work): boolean {

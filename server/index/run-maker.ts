@@ -5,8 +5,9 @@
  * none; then no file of it is left, and the job may be given again. Runs that cannot be removed do no harm: the next
  * start removes what is not used.
  */
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Disk } from "../disk.ts";
-import { RUN_MAKER_STOP_MS } from "../limits.ts";
+import { RUN_MAKER_BEGIN_MS, RUN_MAKER_STOP_MS } from "../limits.ts";
 import { type RunBuild, RunInputError, RunWork } from "./run-work.ts";
 
 export type RunDone = (error: Error | null) => void;
@@ -20,6 +21,13 @@ export interface RunMaker {
   merge(inputs: readonly string[], output: string, done: RunDone): void;
   /** Removes runs that nobody uses any more. */
   remove(names: readonly string[]): void;
+  /**
+   * Calls `done` of each job that has ended, and with `waits` not before one has: for a start, which has no turns of
+   * the event loop in which it would be called anyway.
+   */
+  settle(waits: boolean): void;
+  /** From now on somebody is served: work gives way. */
+  giveWay(): void;
   /** Gives up what is under way; no `done` is called after. */
   close(): void;
 }
@@ -55,6 +63,10 @@ export class InlineRunMaker implements RunMaker {
     failureOf(() => this.runWork().remove(names));
   }
 
+  settle(): void {}
+
+  giveWay(): void {}
+
   private runWork(): RunWork {
     this.work ??= new RunWork(this.disk, this.folder);
     return this.work;
@@ -82,7 +94,13 @@ export function isBug(error: Error): boolean {
 
 /** What the worker is told. The first message opens it. */
 export type WorkerRequest =
-  | { readonly kind: "open"; readonly folder: string; readonly flags: SharedArrayBuffer }
+  | {
+      readonly kind: "open";
+      readonly folder: string;
+      readonly flags: SharedArrayBuffer;
+      /** Where answers go, beside the usual way, while a start may wait for them without a turn. */
+      readonly port: MessagePort;
+    }
   | { readonly kind: "build"; readonly id: number; readonly job: RunBuild }
   | {
       readonly kind: "merge";
@@ -105,13 +123,19 @@ export interface WorkerReply {
   readonly memoryBytes: number;
 }
 
-// Two flags in shared memory, so that a worker in the midst of a job can be stopped and waited for.
+// Flags in shared memory, so that a worker in the midst of a job can be stopped, waited for, and told of what changed.
 
 /** 1: nothing more is to be begun, and what is under way given up. */
 export const FLAG_STOP = 0;
 /** 1 while the worker has a file that is not whole. */
 export const FLAG_BUSY = 1;
-const FLAG_BYTES = 2 * Int32Array.BYTES_PER_ELEMENT;
+/** Changes with each answer, and when the worker has begun or died: who waits, waits for it. */
+export const FLAG_NEWS = 2;
+/** 1 once the worker has begun; -1 when a bug ends it. */
+export const FLAG_LIFE = 3;
+/** 1: a server answers requests meanwhile, so work gives way. */
+export const FLAG_SERVES = 4;
+const FLAG_BYTES = 5 * Int32Array.BYTES_PER_ELEMENT;
 
 /**
  * Does the jobs in a worker with a core of its own, on the real disk. The worker begins with the first job; one that
@@ -121,7 +145,9 @@ export class WorkerRunMaker implements RunMaker {
   memoryBytes = 0;
   private readonly folder: string;
   private worker: Worker | null = null;
+  private port: MessagePort | null = null;
   private flags = new Int32Array(new SharedArrayBuffer(FLAG_BYTES));
+  private givesWay = false;
   private readonly waiting = new Map<number, RunDone>();
   private nextId = 1;
 
@@ -158,14 +184,58 @@ export class WorkerRunMaker implements RunMaker {
     this.send({ kind: "remove", names });
   }
 
+  settle(waits: boolean): void {
+    while (this.port !== null) {
+      const news = Atomics.load(this.flags, FLAG_NEWS);
+      const answers = this.takeAnswers(this.port);
+      if (answers > 0 || !waits || this.waiting.size === 0) return;
+      const life = Atomics.load(this.flags, FLAG_LIFE);
+      const patienceMs = life === 0 ? RUN_MAKER_BEGIN_MS : Number.POSITIVE_INFINITY;
+      const waited = life < 0 ? "died" : Atomics.wait(this.flags, FLAG_NEWS, news, patienceMs);
+      if (waited === "died") this.lose("the worker that makes runs failed");
+      if (waited === "timed-out") this.lose("the worker that makes runs does not begin");
+    }
+  }
+
+  giveWay(): void {
+    this.givesWay = true;
+    Atomics.store(this.flags, FLAG_SERVES, 1);
+  }
+
   /** Waits until the worker has given up its file, which is a slice at the most, and ends it. */
   close(): void {
     this.waiting.clear();
     if (this.worker === null) return;
     Atomics.store(this.flags, FLAG_STOP, 1);
     Atomics.wait(this.flags, FLAG_BUSY, 1, RUN_MAKER_STOP_MS);
-    this.worker.terminate();
+    this.end();
+  }
+
+  private end(): void {
+    this.worker?.terminate();
+    this.port?.close();
     this.worker = null;
+    this.port = null;
+    this.memoryBytes = 0;
+  }
+
+  /** The worker is no more: fails the jobs that it had. */
+  private lose(said: string): void {
+    this.end();
+    const lost = [...this.waiting.values()];
+    this.waiting.clear();
+    for (const done of lost) done(new Error(said));
+  }
+
+  /** Takes the answers that have come; returns how many. */
+  private takeAnswers(port: MessagePort): number {
+    let count = 0;
+    for (;;) {
+      const received = receiveMessageOnPort(port);
+      if (received === undefined) return count;
+      this.take(received.message as WorkerReply);
+      count++;
+    }
   }
 
   private expect(done: RunDone): number {
@@ -183,25 +253,25 @@ export class WorkerRunMaker implements RunMaker {
     const worker = new Worker(workerPath(), { smol: true });
     worker.unref(); // what it makes can be made again: nobody waits for it at the end
     let said = "the worker that makes runs ended";
-    worker.onmessage = ({ data }: MessageEvent<WorkerReply>) => this.settle(data);
+    worker.onmessage = ({ data }: MessageEvent<WorkerReply>) => this.take(data);
     worker.onerror = (event) => {
       said = `the worker that makes runs failed: ${errorLine(event.message)}`;
     };
     worker.addEventListener("close", () => {
-      if (this.worker !== worker) return;
-      this.worker = null;
-      this.memoryBytes = 0;
-      const lost = [...this.waiting.values()];
-      this.waiting.clear();
-      for (const done of lost) done(new Error(said));
+      if (this.worker === worker) this.lose(said);
     });
+    const { port1: port, port2: answers } = new MessageChannel();
+    this.port = port;
     this.flags = new Int32Array(new SharedArrayBuffer(FLAG_BYTES));
+    if (this.givesWay) this.giveWay();
     const flags = this.flags.buffer as SharedArrayBuffer;
-    worker.postMessage({ kind: "open", folder: this.folder, flags } satisfies WorkerRequest);
+    const opening: WorkerRequest = { kind: "open", folder: this.folder, flags, port: answers };
+    worker.postMessage(opening, [answers as never]);
     return worker;
   }
 
-  private settle({ id, error, memoryBytes }: WorkerReply): void {
+  /** Takes an answer; the second of the two ways in which one may come finds nobody who waits. */
+  private take({ id, error, memoryBytes }: WorkerReply): void {
     this.memoryBytes = memoryBytes;
     const done = this.waiting.get(id);
     this.waiting.delete(id);

@@ -93,13 +93,14 @@ export class RunSet implements PageSource {
 
   // ── a start ─────────────────────────────────────────────────────────────────────────────────────
 
-  /** Opens the folder's runs as far as they are fit, and removes what is not used. */
-  openAll(): void {
-    if (this.options.disk.exists(this.options.folder)) this.openFolder();
+  /** Opens the folder's runs as far as they are fit, and removes what is not used. False where some are not. */
+  openAll(): boolean {
+    const isWhole = !this.options.disk.exists(this.options.folder) || this.openFolder();
     this.isStarting = false;
+    return isWhole;
   }
 
-  private openFolder(): void {
+  private openFolder(): boolean {
     const { disk, core, folder, unfit } = this.options;
     const names = disk.list(folder);
     const unused = new Set(
@@ -107,6 +108,7 @@ export class RunSet implements PageSource {
     );
     const wanted = this.wantedFilters([...unused]);
     let isUnfit = false;
+    let isCut = false;
     for (let end = 0; ; ) {
       const candidates = [...unused]
         .filter((name) => parseRunName(name)?.from === end)
@@ -128,9 +130,11 @@ export class RunSet implements PageSource {
       const covers = parseRunName(name);
       if (covers !== null && covers.to > end && !isUnfit) {
         this.options.log(`index: ${folder}/${name} is not used: no run leads up to it`, "warn");
+        isCut = true;
       }
     }
     if (unused.size > 0 && unfit === "remove") this.removeUnused(unused);
+    return !isUnfit && !isCut;
   }
 
   /** Removes what a start does not use. What cannot be removed is not used by the next one either. */

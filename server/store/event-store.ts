@@ -8,9 +8,7 @@
 import { assert } from "../assert.ts";
 import type { OutputArea } from "../core/core.ts";
 import { DONE, INDEX_BEHIND, NEED_BLOCK, NO_ROOM, REPEATED } from "../core/status.ts";
-import { systemDisk } from "../disk.ts";
 import type { RunIndex } from "../index/run-index.ts";
-import { InlineRunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import type { LocalLog } from "../log/local/local-log.ts";
 import type { Outcome } from "../log/log.ts";
 import type { Histogram } from "../metrics/histogram.ts";
@@ -28,7 +26,7 @@ import { EventReader } from "./event-reader.ts";
 import { LogClaims } from "./log-claims.ts";
 import { LogRoom } from "./log-room.ts";
 import { type MemoryFigures, readMemoryFigures } from "./memory-figures.ts";
-import { openStore } from "./open-store.ts";
+import { hasWorker, openStore } from "./open-store.ts";
 import { SliceQueue } from "./slice-queue.ts";
 import { uuidText } from "./store-file.ts";
 import type { Durability, StoreOptions } from "./store-options.ts";
@@ -119,24 +117,20 @@ export class EventStore extends EventReader {
       tell,
       extended: () => this.finishStop(),
     });
-    this.startIndex(`${options.folder}/index`);
+    this.startIndex();
   }
 
-  /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
-  private startIndex(folder: string): void {
-    const { disk, schedules } = this.options;
+  private startIndex(): void {
     // Later, since it may come from within an append, whose transaction those who wait would write over.
     const changed = (): void => {
       queueMicrotask(() => {
         if (this.pendingBatch() === 0) this.room.release();
       });
     };
-    if (disk === systemDisk && schedules !== false) {
-      const later = (work: () => void): void => this.slices.add(work);
-      this.index.start(new WorkerRunMaker(folder), later, changed);
-    } else {
-      this.index.start(new InlineRunMaker(disk, folder), (work) => work(), changed);
-    }
+    const later = hasWorker(this.options)
+      ? (work: () => void): void => this.slices.add(work)
+      : (work: () => void): void => work();
+    this.index.start(later, changed);
   }
 
   // ── append ──────────────────────────────────────────────────────────────────────────────────────

@@ -163,6 +163,7 @@ function openReadOnly(disk: Disk, folder: string, log: (line: string) => void): 
     partitions: null,
     segmentBytes: SEGMENT_BYTES_DEFAULT,
     index: divideIndexMemory(INDEX_MEMORY_BYTES_DEFAULT),
+    makeRuns: null,
     clock: Date.now,
     random: refuseRandom,
     log,

@@ -2,8 +2,10 @@
  * Opens what a store consists of: its folder, a core that knows its index and where its log ends, and the log to go on with.
  */
 import { Core } from "../core/core.ts";
+import { systemDisk } from "../disk.ts";
 import { divideIndexMemory } from "../index/index-memory.ts";
 import type { RunIndex } from "../index/run-index.ts";
+import { InlineRunMaker, type RunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import {
   BATCH_BYTES_MAX,
   CACHE_BYTES_DEFAULT,
@@ -36,6 +38,7 @@ export function openStore(options: StoreOptions, failed: (error: Error) => void)
     partitions: options.partitions,
     segmentBytes,
     index: indexMemory,
+    makeRuns: (indexFolder) => makeRuns(options, indexFolder),
     clock,
     random,
     log: options.log,
@@ -69,4 +72,14 @@ export function openStore(options: StoreOptions, failed: (error: Error) => void)
     return made;
   });
   return { core, identity, log, index, unlock };
+}
+
+/** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
+function makeRuns(options: StoreOptions, folder: string): RunMaker {
+  return hasWorker(options) ? new WorkerRunMaker(folder) : new InlineRunMaker(options.disk, folder);
+}
+
+/** Whether runs are made meanwhile: in a worker, on a real disk. */
+export function hasWorker({ disk, schedules }: StoreOptions): boolean {
+  return disk === systemDisk && schedules !== false;
 }

@@ -15,6 +15,7 @@ import { type Disk, writeFully, zeroFill } from "../disk.ts";
 import { DamageError, OpenError } from "../errors.ts";
 import type { IndexMemory } from "../index/index-memory.ts";
 import { RunIndex } from "../index/run-index.ts";
+import type { RunMaker } from "../index/run-maker.ts";
 import { PARTITIONS_DEFAULT, PARTITIONS_MAX, PREPARE_SLICE_BYTES } from "../limits.ts";
 import { listSegments, type RecoveredLog, recover } from "../log/local/recovery.ts";
 import {
@@ -57,6 +58,8 @@ export interface FolderOptions extends IdentityOptions {
   readonly partitions: number | null;
   readonly segmentBytes: number;
   readonly index: IndexMemory;
+  /** Makes runs in a folder; null: the store is only read. */
+  readonly makeRuns: ((folder: string) => RunMaker) | null;
   readonly clock: () => number;
   readonly random: (target: Uint8Array) => void;
   readonly log: Tell;
@@ -207,14 +210,16 @@ function readLog(
   const { storeId, partitions } = identity;
   const segments = listSegments({ disk, core, folder: logFolder, storeId });
   const reader = new SegmentReader(disk, segments);
+  const indexFolder = `${options.folder}/${INDEX_NAME}`;
   const index = new RunIndex({
     disk,
     core,
-    folder: `${options.folder}/${INDEX_NAME}`,
+    folder: indexFolder,
     storeId,
     partitions,
     unfit: readOnly ? "refuse" : "remove",
     memory: options.index,
+    maker: options.makeRuns?.(indexFolder) ?? null,
     readLog: (offset, target) => reader.read(offset, target),
     log,
   });
@@ -228,11 +233,12 @@ function readLog(
       readOnly,
       runEnd: check === null ? null : () => check.next(),
       full: () => index.makeAtStart(),
+      taken: () => index.settle(),
       lastSegment: () => index.stopMaking(),
       log,
     });
     check?.finish();
-    index.endStart();
+    index.endStart(recovered.position);
     return { logFolder, recovered, index };
   } catch (error) {
     index.close();

@@ -70,6 +70,8 @@ export interface RecoveryOptions {
   readonly runEnd: (() => void) | null;
   /** The memtables are full: makes index runs of those that are sealed, of segments that are synced. */
   readonly full: () => void;
+  /** Some of the log was read; the next of it may wait for what is to be done between. */
+  readonly taken: () => void;
   /** The last segment is read next, of which nobody knows yet what is synced: no run may be made of it. */
   readonly lastSegment: () => void;
   readonly log: Tell;
@@ -102,7 +104,10 @@ export function recover(options: RecoveryOptions): RecoveredLog {
       header.firstPosition,
     );
     const next = segments[index + 1];
-    if (next === undefined) options.lastSegment();
+    if (next === undefined) {
+      options.lastSegment();
+      if (core.exports.replayLast() === 0) throw noMemory(segment);
+    }
     const file = options.disk.open(segment.path, "read");
     try {
       replaySegment(options, file, segment, progress);
@@ -183,7 +188,7 @@ function openSegment(options: SegmentsOptions, name: string): SegmentFile {
 
 /** Takes the segment's frames up to the first place that is no whole frame. */
 function replaySegment(
-  { core, full, runEnd }: RecoveryOptions,
+  { core, full, taken, runEnd }: RecoveryOptions,
   file: DiskFile,
   segment: SegmentFile,
   progress: Progress,
@@ -195,8 +200,8 @@ function replaySegment(
       const start = core.exports.getReplayOffset();
       const size = window.load(start, needed);
       const status = core.exports.replayFrames(window.address, size);
-      const taken = core.exports.getReplayOffset() - start;
-      progress.add(taken, core.exports.getReplayPosition());
+      progress.add(core.exports.getReplayOffset() - start, core.exports.getReplayPosition());
+      taken();
       if (status === REPLAY_STOPPED) return;
       if (status === REPLAY_FULL) {
         full();
@@ -220,7 +225,7 @@ function replaySegment(
         throw damage(segment, offset, "this record was written by a newer version of Cairn");
       }
       if (status === REPLAY_NO_MEMORY) {
-        throw new OpenError(`${segment.path}: there is no memory for the index of this store`);
+        throw noMemory(segment);
       }
       throw new Error(`unknown replay status ${status}`);
     }
@@ -399,6 +404,10 @@ function rewrite(core: Core, file: DiskFile, segment: SegmentFile, from: number,
   } finally {
     window.free();
   }
+}
+
+function noMemory(segment: SegmentFile): OpenError {
+  return new OpenError(`${segment.path}: there is no memory for the index of this store`);
 }
 
 function damage(segment: { path: string }, offset: number, what: string): DamageError {
