@@ -392,6 +392,31 @@ describe("waiting for one batch", () => {
     }
   });
 
+  test("a batch that begins in one table of the index and ends in another is heard as a whole", async () => {
+    const store = openStore(3);
+    const called: string[] = [];
+    const names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    for (const name of names) {
+      store.subscriptions.wait(streams({ [name]: from(0) }), () => called.push(name));
+    }
+    const leave = Array.from({ length: PARTITIONS }, (_, partition) => {
+      const interest: Interest = {
+        kind: "partitions",
+        partitions: [{ partition, start: from(0) }],
+      };
+      return store.subscriptions.wait(interest, () => called.push(`partition ${partition}`));
+    });
+    leave[0]?.();
+    const appended = names.map((stream) => queue(store, [{ stream, name: "A" }]));
+    expect(store.memoryFigures().memtableCount).toBe(3);
+    store.flush();
+    for (const queued of appended) expect(await queued?.outcome).toBe("durable");
+    const partitions = appended.map((queued) => queued?.result.events[0]?.partitionId);
+    const heard = [...new Set(partitions)].filter((partition) => partition !== 0);
+    const expected = [...names, ...heard.map((partition) => `partition ${partition}`)];
+    expect(called.sort()).toEqual(expected.sort());
+  });
+
   test("calls back once for what the interest names, and not after its end", async () => {
     const store = openStore();
     const calls: string[] = [];

@@ -40,7 +40,7 @@ import { frameHeadLength } from "./frame";
 import { globMatches as matches } from "./glob";
 import { pushExamined, pushNeeded, pushRows, pushTail } from "./push";
 import { stringHasEscapes, valueIsTooDeep } from "./json-read";
-import { collectedPosition, collectedTail, topicsCollect as collect } from "./topics";
+import { collectedPosition, collectedTail, topicsCollect as collect, topicsInit } from "./topics";
 import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
 import { buildCover as coverBuild } from "./run-build";
 import { mergePage, mergeRun } from "./run-merge";
@@ -63,7 +63,7 @@ export {
 } from "./scan";
 export { scanFiltered, scanRun };
 export { feedMessages, feedMessagesMax, pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
-export { flightKeyIs, topicAdd, topicRemove } from "./topics";
+export { flightKeyIs, partitionListen, topicAdd, topicRemove } from "./topics";
 export { replayCompare, replayFrames, zeroBytes } from "./replay";
 export { digestClear, digestCompare } from "./digest";
 export { memtableDrop };
@@ -82,6 +82,7 @@ export function init(memoryBytesMax: f64, partitions: u32, cacheBytesMax: u32, p
   uuidInit();
   timesInit();
   memtablesInit(partitions);
+  topicsInit(partitions);
   runsInit();
   pagesInit(pageBytesMax);
   requestInit();
@@ -216,10 +217,8 @@ export function viewFields(): usize {
 
 // ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
 
-export function topicsCollect(
-  from: f64, to: f64, out: usize, outEnd: usize, patterns: usize, patternCount: u32, withPartitions: bool,
-): i32 {
-  return collect(<u64>from, <u64>to, out, outEnd, patterns, patternCount, withPartitions);
+export function topicsCollect(from: f64, to: f64, out: usize, outEnd: usize, patterns: usize, patternCount: u32): i32 {
+  return collect(<u64>from, <u64>to, out, outEnd, patterns, patternCount);
 }
 export function getCollectedPosition(): f64 { return <f64>collectedPosition; }
 export function getCollectedTail(): usize { return collectedTail; }

@@ -170,6 +170,7 @@ export interface CoreExports {
 
   topicAdd(address: number, size: number, number: number): number;
   topicRemove(address: number, size: number): void;
+  partitionListen(partition: number, isOn: boolean): void;
   topicsCollect(
     from: number,
     to: number,
@@ -177,7 +178,6 @@ export interface CoreExports {
     outEnd: number,
     patterns: number,
     patternCount: number,
-    withPartitions: boolean,
   ): number;
   flightKeyIs(position: number, key: number): number;
   getCollectedPosition(): number;
