@@ -6,11 +6,12 @@
  * retries. Offsets and sizes are bytes below 2^53.
  */
 
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import * as fs from "node:fs";
 import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert } from "./assert.ts";
+import { flock } from "./libc.ts";
 import { PREPARE_SLICE_BYTES } from "./limits.ts";
 
 /** An open file. `read` and `write` are positioned; a write may be short, and says how much it took. */
@@ -194,14 +195,6 @@ export const systemDisk: Disk = {
     return () => fs.closeSync(descriptor); // closing the last descriptor releases the lock
   },
 };
-
-let libc: { symbols: { flock: (descriptor: number, operation: number) => number } } | null = null;
-
-function flock(descriptor: number, operation: number): number {
-  const name = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
-  libc ??= dlopen(name, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } });
-  return libc.symbols.flock(descriptor, operation);
-}
 
 /** A third of the share of other threads, so that work which appends may come to wait for is never starved. */
 const GIVEN_WAY_NICENESS = 5;

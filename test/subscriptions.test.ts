@@ -20,7 +20,7 @@ afterEach(() => {
   for (const store of stores.splice(0)) store.close();
 });
 
-function openStore(memtableEvents?: number): EventStore {
+function openStore(memtableEvents?: number, schedules = false): EventStore {
   const store = EventStore.open({
     disk: new SimulatedDisk({ random: new Random(1) }).boot(),
     folder: "/data",
@@ -32,7 +32,7 @@ function openStore(memtableEvents?: number): EventStore {
     random: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
     log: () => {},
     syncPlace: "loop",
-    schedules: false,
+    schedules,
     ...(memtableEvents === undefined ? {} : { memtableEvents }),
   });
   stores.push(store);
@@ -335,6 +335,24 @@ describe("order and completeness", () => {
       expect(store.memoryFigures().runCount > 0).toBe(memtableEvents !== undefined);
     },
   );
+
+  test("those behind catch up although every turn brings appends, and their commits", async () => {
+    const EVENTS = 3_000;
+    const store = openStore(undefined, true);
+    const events = Array.from({ length: EVENTS }, () => ({ stream: "a", name: "A" }));
+    await append(store, events);
+    const sinks = Array.from({ length: 5 }, () => subscribe(store, LOG_FROM_0));
+    let appended = EVENTS;
+    while (sinks.some((sink) => sink.taken.length < EVENTS)) {
+      queue(store, [{ stream: "b", name: "A" }]);
+      appended++;
+      await nextTurn();
+    }
+    await settled(sinks);
+    for (const sink of sinks) {
+      expect(sink.positions).toEqual(Array.from({ length: appended }, (_, position) => position));
+    }
+  });
 
   test("a subscription that has ended gets nothing more, also within what it is given", async () => {
     const store = openStore();

@@ -217,6 +217,7 @@ export class EventStore extends EventReader {
       blocks: this.blocks,
       slices: this.slices,
       partitions: identity.partitions,
+      isCommitting: () => this.isCommitScheduled,
     });
     this.visibleStreams = core.exports.streamCount();
     this.index = opened.index;
