@@ -17,7 +17,7 @@ import {
   memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesAreFull, memtablesBegin, memtablesInit,
   memtablesLimit, partitionOf,
 } from "./memtable";
-import { streamCount as countStreams } from "./lookup";
+import { recordEnd as endOfRecord, recordStart as startOfRecord, streamCount as countStreams } from "./lookup";
 import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit } from "./pages";
 import {
   runAt, runBytes as bytesOfRun, runCount, runEndOffset, runRecordedAt, runResume, runsEnd as endOfRuns, runsInit,
@@ -214,6 +214,9 @@ export function viewFields(): usize {
   store<u32>(fields, <u32>viewMetadataSize, 84);
   return fields;
 }
+
+export function recordStart(position: f64): f64 { return <f64>startOfRecord(<u64>position); }
+export function recordEnd(position: f64): f64 { return <f64>endOfRecord(<u64>position); }
 
 // ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
 

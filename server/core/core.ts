@@ -74,6 +74,8 @@ export interface CoreExports {
   findEvent(id: number): number;
   showFound(id: number): number;
   showEvent(position: number): number;
+  recordStart(position: number): number;
+  recordEnd(position: number): number;
   viewFields(): number;
   scanTakeAll(): void;
   scanTakeMatching(program: number, seenEnd: number, asOfEnd: number): void;
