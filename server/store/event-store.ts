@@ -660,6 +660,11 @@ export class EventStore extends EventReader {
     this.unlock();
   }
 
+  /** The server's clock, by which recorded_at is given; milliseconds. */
+  now(): number {
+    return this.options.clock();
+  }
+
   /** Streams with a durable event. */
   streamCount(): number {
     return this.visibleStreams;
