@@ -6,11 +6,12 @@
  * retries. Offsets and sizes are bytes below 2^53.
  */
 
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import * as fs from "node:fs";
 import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert } from "./assert.ts";
+import { flock, willRead } from "./libc.ts";
 import { PREPARE_SLICE_BYTES } from "./limits.ts";
 
 /** An open file. `read` and `write` are positioned; a write may be short, and says how much it took. */
@@ -96,7 +97,7 @@ class SystemFile implements DiskFile {
   }
 
   willRead(offset: number, bytes: number): void {
-    adviseWillNeed(this.descriptor, offset, bytes);
+    willRead(this.descriptor, offset, bytes);
   }
 
   write(source: Uint8Array, offset: number): number {
@@ -203,31 +204,6 @@ export const systemDisk: Disk = {
     return () => fs.closeSync(descriptor); // closing the last descriptor releases the lock
   },
 };
-
-let libc: { symbols: { flock: (descriptor: number, operation: number) => number } } | null = null;
-
-function flock(descriptor: number, operation: number): number {
-  const name = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
-  libc ??= dlopen(name, { flock: { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } });
-  return libc.symbols.flock(descriptor, operation);
-}
-
-const POSIX_FADV_WILLNEED = 3;
-
-let advise: ((descriptor: number, offset: number, bytes: number, advice: number) => number) | null =
-  null;
-
-/** posix_fadvise, which Linux has. What it returns is of no use: it is a hint. */
-function adviseWillNeed(descriptor: number, offset: number, bytes: number): void {
-  if (process.platform !== "linux") return;
-  advise ??= dlopen("libc.so.6", {
-    posix_fadvise: {
-      args: [FFIType.i32, FFIType.i64, FFIType.i64, FFIType.i32],
-      returns: FFIType.i32,
-    },
-  }).symbols.posix_fadvise as NonNullable<typeof advise>;
-  advise(descriptor, offset, bytes, POSIX_FADV_WILLNEED);
-}
 
 /** A third of the share of other threads, so that work which appends may come to wait for is never starved. */
 const GIVEN_WAY_NICENESS = 5;

@@ -86,6 +86,8 @@ export const PUSHED_EVENTS_MAX = 1_024;
 export const FEED_UNSENT_BYTES = 64 * KiB;
 /** Pushes that a socket has not taken. Above: the log is not read for its subscribers until it has. */
 export const PUSH_UNSENT_BYTES = 64 * KiB;
+/** Bytes of pushes that the system holds for a client beyond what the network takes. Above: the socket takes no more. */
+export const PUSH_SOCKET_BYTES = 128 * KiB;
 /** Places of events that a live subscriber may wait with. Above: they are dropped, and it reads the log again. */
 export const PENDING_EVENTS_MAX = 256;
 /** A subscriber that asked for progress hears of it after so many events that did not match. */

@@ -102,6 +102,21 @@ test("answers empty when the time is over, and says how far it has looked", asyn
   expect(opened.store.subscriptions.waitingCount).toBe(0);
 });
 
+test("ASOF: waits no longer than what is appended can match", async () => {
+  opened = openDoor();
+  const client = await connect();
+  await client.map("EAPPEND", "a", "A");
+  const read = (...words: Word[]) => names(client.map(...words));
+  const nothing = { has_more: false, events: [], next: 1 };
+  expect(await read("ELOG", 1, "+", "BLOCK", 0, "ASOF", Date.now() - 1)).toEqual(nothing);
+  expect(await read("ESCAN", "a", 1, "+", "BLOCK", 0, "ASOF", 1)).toEqual(nothing);
+  // This one ends by itself, a moment later.
+  expect(await read("ELOG", 1, "+", "BLOCK", 0, "ASOF", Date.now() + 20)).toEqual(nothing);
+  const { reply } = await waitingRead(client, "ELOG", 1, "+", "BLOCK", 0, "ASOF", 2 ** 50);
+  await (await connect()).map("EAPPEND", "a", "B");
+  expect(await names(reply)).toEqual({ has_more: false, events: ["B"], next: 2 });
+});
+
 test("what the connection asks behind it waits, and others go on", async () => {
   opened = openDoor();
   const client = await connect();

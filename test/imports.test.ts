@@ -22,6 +22,7 @@ const ROWS = [
   ["resp/"],
   ["metrics/"],
   ["disk.ts"],
+  ["libc.ts"],
   ["config.ts"],
   ["stderr-log.ts"],
   ["usage.ts"],

@@ -328,9 +328,10 @@ describe("the end of a subscription", () => {
 
   test("a damaged event is told, and ends it", async () => {
     const writer = await connect();
-    for (const payload of ["fine", "damaged", "fine"]) {
-      await writer.value("EAPPEND", "a", "A", "PAYLOAD", payload);
-    }
+    const damaged = ["a", "A", "PAYLOAD", "damaged"];
+    await writer.value("EAPPEND", "a", "A", "PAYLOAD", "fine");
+    await writer.value("EMAPPEND", "*", ...damaged, "b", "B", "a", "A");
+    for (const stream of ["b", "a"]) await writer.value("EAPPEND", stream, "A");
     // Nothing of the log was read yet, so that what the disk says is what the server will find.
     const { disk, store } = door();
     const [path, bytes] = [...disk.image()].find(([name]) => name.endsWith(".seg")) ?? [];
@@ -339,11 +340,17 @@ describe("the end of a subscription", () => {
     expect(await follower.messages(1)).toEqual(["0 a 0"]);
     expect(await follower.next()).toEqual([
       "error",
-      expect.stringMatching(/^CORRUPT the record in \S+ at offset \d+ is damaged$/),
+      expect.stringMatching(
+        /^CORRUPT the record in \S+ at offset \d+ is damaged; it holds positions 1 to 3: go on from position 4$/,
+      ),
     ]);
     expect(store.subscriptions.count).toBe(0);
     expect(await follower.client.error("EUNSUB", follower.id)).toMatch(/^NOTFOUND/);
-    await Follower.open(follower.client, "ESUB", "a", "FROM", 2);
+    const next = await Follower.open(follower.client, "ESUB", "a", "FROM", "POSITION", 4);
+    expect(await next.messages(1)).toEqual(["0 a 3"]);
+    await append(writer, "a");
+    const live = await Follower.open(await connect(), "EPSUB", "*", "FROM", "POSITION", 2);
+    expect(await live.next()).toEqual(["error", expect.stringContaining("positions 1 to 3")]);
   });
 });
 
@@ -433,7 +440,9 @@ describe("what is refused", () => {
     [["ESUB", "a", "FROM", "MAP", "a=x"], "INVALIDARG invalid MAP 'a=x'"],
     [["ESUB", "a", "FROM", "MAP", "a=1", "a=2"], "INVALIDARG 'a=2' in MAP already specified"],
     [["ESUB", "a", "FROM", "MAP", "a=1", "DEFAULT", "2"], "INVALIDARG unexpected string"],
-    [["ESUB", "a", "WINDOW", "0"], "INVALIDARG WINDOW must be at least 1"],
+    [["ESUB", "a", "WINDOW", "0"], "INVALIDARG invalid WINDOW '0': expected a number from 1 to"],
+    [["ESUB", "a", "WINDOW", "-1"], "INVALIDARG invalid WINDOW '-1': expected a number from 1 to"],
+    [["ESUB", "a", "WINDOW"], "INVALIDARG unexpected end of input: expected a number from 1 to"],
     [["ESUB", "a", "WINDOW", "1", "NOACK"], "INVALIDARG WINDOW or NOACK already specified"],
     [["ESUB", "a", "FROM", "1", "b"], "INVALIDARG unexpected string"],
     [["ESUB", "a*", "PARTITION_KEY", "k"], "INVALIDARG unexpected string"],

@@ -183,6 +183,55 @@ test("a subscriber that does not read is counted, not held, and is disconnected 
   expect(await writer.value("PING")).toBe("PONG");
 });
 
+test("a message that is larger as JSON than a connection's output may be comes nevertheless", async () => {
+  opened = openDoor();
+  const client = await raw();
+  client.send("SUBSCRIBE", "a");
+  await until(() => client.received.length > 0, "it has subscribed");
+  await client.take(client.received.length);
+  const writer = await connect();
+  const payload = "\x01".repeat(8 * MiB);
+  await writer.value("EAPPEND", "a", "A", "PAYLOAD", payload);
+  await writer.value("EAPPEND", "a", "B");
+  const head = await client.take("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$50332093\r\n".length);
+  const size = Number(/\$(\d+)\r\n$/.exec(head)?.[1]);
+  expect(size).toBeGreaterThan(UNSENT_BYTES_MAX);
+  const event = JSON.parse((await client.take(size + 2)).trimEnd());
+  expect(event.payload === payload).toBe(true);
+  await until(() => client.received.includes('"event_name":"B"'), "the next one comes too");
+});
+
+test("PUBSUB tells who follows what", async () => {
+  opened = openDoor();
+  const [one, two, witness] = [await raw(), await raw(), await connect()];
+  expect(await witness.value("PUBSUB", "CHANNELS")).toEqual([]);
+  expect(await witness.value("PUBSUB", "NUMSUB")).toEqual([]);
+  expect(await witness.value("PUBSUB", "NUMPAT")).toBe(0);
+  one.send("SUBSCRIBE", "user-1", "user-2");
+  two.send("SUBSCRIBE", "user-1", "other");
+  one.send("PSUBSCRIBE", "user-*", "x*");
+  two.send("PSUBSCRIBE", "user-*");
+  await until(
+    () => one.received.includes("x*") && two.received.includes("user-*"),
+    "both have subscribed",
+  );
+  const told = (await witness.value("PUBSUB", "CHANNELS")) as string[];
+  expect(told.sort()).toEqual(["other", "user-1", "user-2"]);
+  expect(await witness.value("pubsub", "channels", "o*")).toEqual(["other"]);
+  expect(await witness.value("PUBSUB", "NUMSUB", "user-1", "none", "user-1")).toEqual([
+    ...["user-1", 2, "none", 0, "user-1", 2],
+  ]);
+  expect(await witness.value("PUBSUB", "NUMPAT")).toBe(2);
+  one.send("UNSUBSCRIBE");
+  two.close();
+  await until(() => opened.server.sessions.count === 2, "one has gone");
+  expect(await witness.value("PUBSUB", "NUMSUB", "user-1", "user-2")).toEqual([
+    ...["user-1", 0, "user-2", 0],
+  ]);
+  expect(await witness.error("PUBSUB", "CHANNELS", "a", "b")).toMatch(/^INVALIDARG .*pubsub/i);
+  expect(await witness.error("PUBSUB", "SHARDCHANNELS")).toMatch(/^INVALIDARG unknown subcommand/);
+});
+
 test("one that falls behind and reads again misses nothing", async () => {
   opened = openDoor();
   const client = await raw();

@@ -71,6 +71,29 @@ test("40 that never read hold a bounded number of bytes while 24 MiB are appende
   }, "the first one has got everything");
 });
 
+test("the system takes hundreds of KiB for one that never reads, not megabytes", async () => {
+  opened = openDoor();
+  const { server, store } = opened;
+  const writer = await connect();
+  const payload = "x".repeat(KiB);
+  /** Appends a MiB; returns the bytes that the server has sent meanwhile, to whomever. */
+  const appendSome = async () => {
+    const before = server.outputBytes;
+    await writer.pipeline(Array(1_024).fill(["EAPPEND", "s", "A", "PAYLOAD", payload]));
+    return server.outputBytes - before;
+  };
+  const replyBytes = await appendSome();
+  const reader = await RawClient.connect(opened.port);
+  clients.push(reader);
+  reader.send("HELLO", 3);
+  reader.send("ESUB", "*", "NOACK");
+  await until(() => store.subscriptions.count === 1, "it has subscribed");
+  reader.pause();
+  let pushedBytes = 0;
+  for (let i = 0; i < 8; i++) pushedBytes += (await appendSome()) - replyBytes;
+  expect(pushedBytes).toBeLessThan(MiB);
+});
+
 test("10,000 subscriptions over 1,000 connections: each event comes to its own alone", async () => {
   const CONNECTIONS = 1_000;
   const EACH = 10;

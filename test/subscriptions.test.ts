@@ -20,7 +20,7 @@ afterEach(() => {
   for (const store of stores.splice(0)) store.close();
 });
 
-function openStore(memtableEvents?: number): EventStore {
+function openStore(memtableEvents?: number, schedules = false): EventStore {
   const store = EventStore.open({
     disk: new SimulatedDisk({ random: new Random(1) }).boot(),
     folder: "/data",
@@ -32,7 +32,7 @@ function openStore(memtableEvents?: number): EventStore {
     random: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
     log: () => {},
     syncPlace: "loop",
-    schedules: false,
+    schedules,
     ...(memtableEvents === undefined ? {} : { memtableEvents }),
   });
   stores.push(store);
@@ -336,6 +336,24 @@ describe("order and completeness", () => {
     },
   );
 
+  test("those behind catch up although every turn brings appends, and their commits", async () => {
+    const EVENTS = 3_000;
+    const store = openStore(undefined, true);
+    const events = Array.from({ length: EVENTS }, () => ({ stream: "a", name: "A" }));
+    await append(store, events);
+    const sinks = Array.from({ length: 5 }, () => subscribe(store, LOG_FROM_0));
+    let appended = EVENTS;
+    while (sinks.some((sink) => sink.taken.length < EVENTS)) {
+      queue(store, [{ stream: "b", name: "A" }]);
+      appended++;
+      await nextTurn();
+    }
+    await settled(sinks);
+    for (const sink of sinks) {
+      expect(sink.positions).toEqual(Array.from({ length: appended }, (_, position) => position));
+    }
+  });
+
   test("a subscription that has ended gets nothing more, also within what it is given", async () => {
     const store = openStore();
     await appendTo(store, "a", "a", "a");
@@ -390,6 +408,31 @@ describe("waiting for one batch", () => {
       waiting.clear();
       called.length = 0;
     }
+  });
+
+  test("a batch that begins in one table of the index and ends in another is heard as a whole", async () => {
+    const store = openStore(3);
+    const called: string[] = [];
+    const names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    for (const name of names) {
+      store.subscriptions.wait(streams({ [name]: from(0) }), () => called.push(name));
+    }
+    const leave = Array.from({ length: PARTITIONS }, (_, partition) => {
+      const interest: Interest = {
+        kind: "partitions",
+        partitions: [{ partition, start: from(0) }],
+      };
+      return store.subscriptions.wait(interest, () => called.push(`partition ${partition}`));
+    });
+    leave[0]?.();
+    const appended = names.map((stream) => queue(store, [{ stream, name: "A" }]));
+    expect(store.memoryFigures().memtableCount).toBe(3);
+    store.flush();
+    for (const queued of appended) expect(await queued?.outcome).toBe("durable");
+    const partitions = appended.map((queued) => queued?.result.events[0]?.partitionId);
+    const heard = [...new Set(partitions)].filter((partition) => partition !== 0);
+    const expected = [...names, ...heard.map((partition) => `partition ${partition}`)];
+    expect(called.sort()).toEqual(expected.sort());
   });
 
   test("calls back once for what the interest names, and not after its end", async () => {

@@ -17,7 +17,9 @@ import {
   memtableEndOffset, memtableFirst, memtableRecordedAt, memtableRows as rowsOf, memtableCopySequences, memtableSequences as sequencesOf, memtableSpan, memtableStreams as streamsOf, memtablesAreFull, memtablesBegin, memtablesInit,
   memtablesLimit, partitionOf,
 } from "./memtable";
-import { memtableGiveUp, memtableKeepHeads, streamCount as countStreams } from "./lookup";
+import {
+  memtableGiveUp, memtableKeepHeads, recordEnd as endOfRecord, recordStart as startOfRecord, streamCount as countStreams,
+} from "./lookup";
 import { headsBytes as bytesInHeads, headsInit } from "./heads";
 import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit, pagesLimit } from "./pages";
 import {
@@ -41,7 +43,7 @@ import { frameHeadLength, framePosition } from "./frame";
 import { globMatches as matches } from "./glob";
 import { pushExamined, pushNeeded, pushRows, pushTail } from "./push";
 import { stringHasEscapes, valueIsTooDeep } from "./json-read";
-import { collectedPosition, collectedTail, topicsCollect as collect } from "./topics";
+import { collectedPosition, collectedTail, topicsCollect as collect, topicsInit } from "./topics";
 import { stretchOf, timesCopy as copyTimes, timesInit } from "./times";
 import { buildCover as coverBuild } from "./run-build";
 import { mergePage, mergeRun } from "./run-merge";
@@ -64,7 +66,7 @@ export {
 } from "./scan";
 export { scanFiltered, scanRun };
 export { feedMessages, feedMessagesMax, pushExamine, pushForget, publishMessages, pushMessages, pushMessagesMax } from "./push";
-export { flightKeyIs, topicAdd, topicRemove } from "./topics";
+export { flightKeyIs, partitionListen, topicAdd, topicRemove } from "./topics";
 export { frameEvents, replayCompare, replayFrames, replayLast, zeroBytes } from "./replay";
 export { viewEvent } from "./event";
 export { digestClear, digestCompare } from "./digest";
@@ -88,6 +90,7 @@ export function init(
   uuidInit();
   timesInit();
   memtablesInit(partitions);
+  topicsInit(partitions);
   runsInit();
   pagesInit(pageBytesMax);
   headsInit(headBytesMax);
@@ -221,12 +224,13 @@ export function viewFields(): usize {
   return fields;
 }
 
+export function recordStart(position: f64): f64 { return <f64>startOfRecord(<u64>position); }
+export function recordEnd(position: f64): f64 { return <f64>endOfRecord(<u64>position); }
+
 // ── subscriptions ─────────────────────────────────────────────────────────────────────────────────
 
-export function topicsCollect(
-  from: f64, to: f64, out: usize, outEnd: usize, patterns: usize, patternCount: u32, withPartitions: bool,
-): i32 {
-  return collect(<u64>from, <u64>to, out, outEnd, patterns, patternCount, withPartitions);
+export function topicsCollect(from: f64, to: f64, out: usize, outEnd: usize, patterns: usize, patternCount: u32): i32 {
+  return collect(<u64>from, <u64>to, out, outEnd, patterns, patternCount);
 }
 export function getCollectedPosition(): f64 { return <f64>collectedPosition; }
 export function getCollectedTail(): usize { return collectedTail; }

@@ -44,6 +44,19 @@ export function placeOf(position: u64): u64 {
   return runValue(runAt(low), PART_POSITIONS, position - runFrom(runAt(low)));
 }
 
+/** The position behind the last event of the record that holds the event at a position, which is durable. */
+export function recordEnd(position: u64): u64 {
+  const offset = placeOffset(placeOf(position));
+  position++;
+  while (position < durablePosition && placeOffset(placeOf(position)) == offset) position++;
+  return position;
+}
+
+/** The first position of that record. */
+export function recordStart(position: u64): u64 {
+  return position - placeIndex(placeOf(position));
+}
+
 /** The position that `positionOf` found last: the next one asked for is mostly not far behind it. */
 let lastPosition: u64 = 0;
 

@@ -193,6 +193,14 @@ export function memtableBytes(): usize {
   return rowPlace(rowAt(memtable + ROWS, <u32>(position - load<u64>(memtable))));
 }
 
+/** The stream, of its memtable, of the event at a position that a memtable holds; most are in the active one. */
+export function memtableStreamAt(position: u64): usize {
+  let index = memtableCount - 1;
+  while (position < memtableFirst(memtableAt(index))) index--;
+  const memtable = memtableAt(index);
+  return load<u32>(rowAt(memtable + ROWS, <u32>(position - memtableFirst(memtable))), ROW_STREAM);
+}
+
 /** The stream with this hash, or 0. */
 @inline export function memtableStream(memtable: usize, low: u64, high: u32): usize {
   return tableFind(memtable + STREAMS, low, high);

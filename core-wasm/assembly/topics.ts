@@ -1,21 +1,23 @@
 // Who waits for an event: streams that somebody subscribes to by name, each with a number of the shell's, so that an
 // append finds its subscribers without walking all of them; patterns, of which each is tried once an event,
-// however many share it; and partitions.
+// however many share it; and partitions. The index has the hash of each new event's stream, so that an event for which
+// nobody waits is not looked at.
 //
 //   slot    0 hashLow u64 │ 8 hashHigh u32 │ 12 topic + 1 u32, 0 when free; open addressing, at most half full
 //   hit     0 position f64 │ 8 version f64, of a partition's hit its sequence │ 16 kind u32 │ 20 topic, pattern or partition u32
 //           24 bytes of the event's texts u32 │ 28 –
+//   partition  1 where somebody listens to it, u8
 //
 // server/store/live-index.ts reads the hits.
 import { DONE, NEED_OUTPUT } from "./status";
 import {
-  viewClear, viewHash, viewKey, viewMetadataSize, viewNameSize, viewPayloadSize, viewSequence, viewStream, viewStreamSize, viewVersion,
+  viewClear, viewKey, viewMetadataSize, viewNameSize, viewPayloadSize, viewSequence, viewStream, viewStreamSize, viewVersion,
 } from "./event";
 import { globMatches } from "./glob";
 import { hash, hashHigh, hashLow } from "./hash";
-import { allocate, release } from "./memory";
+import { allocate, allocateReserved, release } from "./memory";
+import { memtableStreamAt, partitionOf, streamHash } from "./memtable";
 import { showEvent } from "./scan";
-import { partitionOf } from "./memtable";
 import { uuidEquals } from "./uuid";
 
 const SLOT_SIZE: usize = 16;
@@ -31,6 +33,17 @@ const HIT_OF_PARTITION: u32 = 2;
 let slots: usize = 0;
 let slotCount: u32 = 0;
 let topicCount: u32 = 0;
+let partitions: usize = 0;
+
+export function topicsInit(partitionCount: u32): void {
+  partitions = allocateReserved(partitionCount);
+  memory.fill(partitions, 0, partitionCount);
+}
+
+/** Says whether anybody listens to a partition. */
+export function partitionListen(partition: u32, isOn: bool): void {
+  store<u8>(partitions + partition, isOn ? 1 : 0);
+}
 
 /** The topic of a stream: the number given, or the one that it has already; -1 where memory is refused. */
 export function topicAdd(stream: usize, size: usize, number: u32): i32 {
@@ -123,33 +136,42 @@ export let collectedTail: usize = 0;
  * Writes who waits for the events from position `from` on, below `to`, which are in flight: they lie in memory, and were
  * just made. A pattern is its size u32 and its bytes, padded to a multiple of 4. NEED_OUTPUT: the area is full, call again.
  */
-export function topicsCollect(
-  from: u64, to: u64, out: usize, outEnd: usize, patterns: usize, patternCount: u32, withPartitions: bool,
-): i32 {
+export function topicsCollect(from: u64, to: u64, out: usize, outEnd: usize, patterns: usize, patternCount: u32): i32 {
   viewClear(); // what is in flight lies where other frames lay
   collectedTail = out;
   let position = from;
   while (position < to) {
     if (collectedTail + <usize>(patternCount + 2) * HIT_SIZE > outEnd) break;
-    const status = showEvent(<f64>position);
-    assert(status == DONE);
-    if (topicCount > 0) {
-      hash(viewStream, viewStreamSize);
-      const topic = load<u32>(find(hashLow, hashHigh), SLOT_TOPIC);
+    const stream = memtableStreamAt(position);
+    const topic = topicOf(stream);
+    const partition = partitionOf(streamHash(stream));
+    const isListened = load<u8>(partitions + partition) != 0;
+    if (topic != 0 || patternCount > 0 || isListened) {
+      const status = showEvent(<f64>position);
+      assert(status == DONE);
       if (topic != 0) hit(position, viewVersion, HIT_OF_TOPIC, topic - 1);
+      tryPatterns(position, patterns, patternCount);
+      if (isListened) hit(position, viewSequence, HIT_OF_PARTITION, partition);
     }
-    let pattern = patterns;
-    for (let i: u32 = 0; i < patternCount; i++) {
-      const size: usize = load<u32>(pattern);
-      if (globMatches(pattern + 4, size, viewStream, viewStreamSize)) hit(position, viewVersion, HIT_OF_PATTERN, i);
-      pattern += (4 + size + 3) & ~3;
-    }
-    if (withPartitions) hit(position, viewSequence, HIT_OF_PARTITION, partitionOf(viewHash));
     position++;
   }
   viewClear();
   collectedPosition = position;
   return position == to ? DONE : NEED_OUTPUT;
+}
+
+/** The topic of a stream of the index, which begins with its hash, + 1; 0 where it has none. */
+@inline function topicOf(stream: usize): u32 {
+  return topicCount == 0 ? 0 : load<u32>(find(load<u64>(stream), load<u32>(stream, 8)), SLOT_TOPIC);
+}
+
+/** Writes a hit for each pattern that takes the shown event. */
+function tryPatterns(position: u64, pattern: usize, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const size: usize = load<u32>(pattern);
+    if (globMatches(pattern + 4, size, viewStream, viewStreamSize)) hit(position, viewVersion, HIT_OF_PATTERN, i);
+    pattern += (4 + size + 3) & ~3;
+  }
 }
 
 @inline function hit(position: u64, number: u64, kind: u32, which: u32): void {

@@ -42,8 +42,8 @@ export class BlockingScan implements SlicedWork {
     this.encoding = encoding;
     this.to = request.to;
     this.count = request.count;
-    const blockMs = request.blockMs ?? 0;
-    this.deadlineMs = blockMs === 0 ? Number.POSITIVE_INFINITY : performance.now() + blockMs;
+    const blockMs = Math.min(request.blockMs || Number.POSITIVE_INFINITY, this.matchingMs());
+    this.deadlineMs = performance.now() + blockMs;
     this.scan = this.begin(request.from);
   }
 
@@ -87,6 +87,13 @@ export class BlockingScan implements SlicedWork {
       wake();
     };
     return { release, cancel };
+  }
+
+  /** For how long what is appended may still match, since ASOF is a time. */
+  private matchingMs(): number {
+    const { asOf } = this.filter;
+    const leftMs = asOf === null ? TIMER_MS_MAX : asOf + 1 - this.store.now();
+    return leftMs >= TIMER_MS_MAX ? Number.POSITIVE_INFINITY : leftMs;
   }
 
   private begin(from: number): FilteredScan {

@@ -32,6 +32,7 @@ const TRANSACTIONS_GROUP: ReadonlySet<string> = new Set([
 const PUBSUB_GROUP: ReadonlySet<string> = new Set([
   "PSUBSCRIBE",
   "PUBLISH",
+  "PUBSUB",
   "PUNSUBSCRIBE",
   "SUBSCRIBE",
   "UNSUBSCRIBE",

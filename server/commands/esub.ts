@@ -4,6 +4,8 @@
  * Follows streams, and patterns of streams, from any point of their history into the present. Answers the
  * subscription's id; what it follows comes as pushes (push-sink.ts), so it needs RESP3.
  *
+ * Any word that is no option is a stream, words of other commands too: a stream may have any id.
+ *
  *     ESUB user-* FROM LATEST     → "8b5…", then >3 subscribe 8b5… 1, then >4 message 8b5… 0 {…} for each event
  */
 import { UUID_BYTES } from "../core/core.ts";

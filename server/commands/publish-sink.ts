@@ -143,9 +143,11 @@ export class PublishSink implements SubscriptionSink {
   private send(): void {
     const { frames } = this.subscriptions;
     const { link } = this.session;
-    link.push(frames.memory, frames.origin, frames.length);
+    // One message may be above the limit by itself, since JSON can be six times its payload.
+    const isOver = link.unsentBytes > UNSENT_BYTES_MAX;
+    if (!isOver) link.push(frames.memory, frames.origin, frames.length);
     frames.clear();
-    if (link.unsentBytes > UNSENT_BYTES_MAX) link.kill();
+    if (isOver) link.kill();
   }
 
   progress(): void {}

@@ -29,6 +29,7 @@ import { hello } from "./hello.ts";
 import { info } from "./info.ts";
 import { discard, exec, multi, unwatch, watch } from "./multi.ts";
 import { ping } from "./ping.ts";
+import { pubsub } from "./pubsub.ts";
 import { quit } from "./quit.ts";
 import { reset } from "./reset.ts";
 import { scan } from "./scan.ts";
@@ -69,6 +70,7 @@ export const commands: readonly Command[] = [
   commandCommand(() => commands),
   subscribe,
   psubscribe,
+  pubsub,
   unsubscribe,
   punsubscribe,
   publish,

@@ -4,7 +4,7 @@
  *     FROM LATEST | n | MAP name=n … [DEFAULT n] | POSITION n     WINDOW n | NOACK     PROGRESS     filter …
  */
 import { StoreError, tooLarge } from "../errors.ts";
-import { SUBSCRIPTION_ARGUMENTS_MAX, WINDOW_DEFAULT } from "../limits.ts";
+import { INTEGER_MAX, SUBSCRIPTION_ARGUMENTS_MAX, WINDOW_DEFAULT } from "../limits.ts";
 import { Filter } from "../store/filter.ts";
 import { shown } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
@@ -145,13 +145,9 @@ function parseMap(args: Arguments, start: number, hasDefault: boolean): [From, n
 
 function parseWindow(args: Arguments, index: number): [number, number] {
   if (args.is(index, "NOACK")) return [Number.POSITIVE_INFINITY, index + 1];
-  const window = numberAt(args, index + 1, "WINDOW");
-  if (window === 0) {
-    throw new StoreError(
-      "INVALIDARG",
-      "WINDOW must be at least 1; NOACK is a subscription without a window",
-    );
-  }
+  if (index + 1 >= args.count) throw unexpectedEnd(WINDOW_VALUE);
+  const window = args.integer(index + 1);
+  if (window < 1) throw invalid(args, index + 1, "WINDOW", WINDOW_VALUE);
   return [window, index + 2];
 }
 
@@ -167,4 +163,5 @@ export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
+const WINDOW_VALUE = `a number from 1 to ${INTEGER_MAX} after WINDOW, or NOACK, which is no window`;
 const FROM_VALUE = "LATEST, a number, MAP or POSITION after FROM";

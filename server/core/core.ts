@@ -75,6 +75,8 @@ export interface CoreExports {
   findEvent(id: number): number;
   showFound(id: number): number;
   showEvent(position: number): number;
+  recordStart(position: number): number;
+  recordEnd(position: number): number;
   viewFields(): number;
   scanTakeAll(): void;
   scanTakeMatching(program: number, seenEnd: number, asOfEnd: number): void;
@@ -171,6 +173,7 @@ export interface CoreExports {
 
   topicAdd(address: number, size: number, number: number): number;
   topicRemove(address: number, size: number): void;
+  partitionListen(partition: number, isOn: boolean): void;
   topicsCollect(
     from: number,
     to: number,
@@ -178,7 +181,6 @@ export interface CoreExports {
     outEnd: number,
     patterns: number,
     patternCount: number,
-    withPartitions: boolean,
   ): number;
   flightKeyIs(position: number, key: number): number;
   getCollectedPosition(): number;

@@ -84,7 +84,7 @@ export class RunIndex {
     this.set = new RunSet(options);
     const isWhole = this.set.openAll();
     this.coveredEnd = options.core.exports.runsEnd();
-    this.isMadeAgain = !isWhole || this.coveredEnd === 0;
+    this.isMadeAgain = !isWhole;
     options.core.exports.resumeIndex();
     // What is only read is not written: its memtables take what they must.
     if (options.unfit === "remove") this.boundMemtables(true);
@@ -140,7 +140,10 @@ export class RunIndex {
 
   /** The log is read up to this position, and all of it is synced. Tells what had to be made. */
   endStart(position: number): void {
-    if (this.options.unfit !== "remove") return;
+    const { core, memory, unfit } = this.options;
+    if (unfit !== "remove") return;
+    // Runs that are gone as a whole are missed where one would have been made of so much.
+    if (core.exports.memtableBytes() > memory.memtableBytes) this.isMadeAgain = true;
     if (this.builds.failure === null) this.boundMemtables(true);
     const events = position - this.coveredEnd;
     const seconds = (performance.now() - this.openedAt) / 1_000;

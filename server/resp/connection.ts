@@ -22,8 +22,10 @@ import { subscribedRefusal } from "../commands/subscribe.ts";
 import { unknownCommand } from "../commands/unknown-command.ts";
 import { MemoryRefused } from "../core/core.ts";
 import { type ErrorCode, StoreError } from "../errors.ts";
+import { limitUnsent } from "../libc.ts";
 import {
   KiB,
+  PUSH_SOCKET_BYTES,
   PUSH_UNSENT_BYTES,
   UNSENT_BYTES_MAX,
   WAITING_BYTES_MAX,
@@ -42,6 +44,11 @@ const STAGE_BYTES = 256 * KiB;
 const FAREWELL_SECONDS = 5;
 
 export type RespSocket = Bun.Socket<Connection>;
+
+/** What Bun's types leave out of a socket: its descriptor, -1 once it is closed. */
+interface WithDescriptor {
+  readonly fd: number;
+}
 
 /** Why a connection runs no further request now. */
 type Blocked = "no" | "batch" | "room" | "output" | "work";
@@ -70,6 +77,8 @@ export class Connection implements SessionLink, Staging {
   /** How often the socket took bytes that had waited. */
   drainCount = 0;
   private readonly unsent: Unsent;
+  /** Whether something was pushed, and the system's part of what waits is bounded since. */
+  private isPushed = false;
   private countedBytes = 0;
   private isPaused = false;
   private hasPeerEnded = false;
@@ -415,7 +424,12 @@ export class Connection implements SessionLink, Staging {
 
   /** Sends what answers nothing; once the connection's last reply is written nothing follows it. */
   push(memory: Uint8Array, start: number, length: number): void {
-    if (!this.isLeaving) this.send(memory, start, length);
+    if (this.isLeaving) return;
+    if (!this.isPushed) {
+      this.isPushed = true;
+      limitUnsent((this.socket as unknown as WithDescriptor).fd, PUSH_SOCKET_BYTES);
+    }
+    this.send(memory, start, length);
   }
 
   private get isLeaving(): boolean {

@@ -39,4 +39,14 @@ export class BlockLoader {
     const place = this.log.placeText(this.core.exports.getWantedOffset());
     return new StoreError("CORRUPT", `the record in ${place} is damaged`);
   }
+
+  /** The same where that is the record of the event at a position: which events are lost with it, and where others follow. */
+  corruptAt(position: number): StoreError {
+    const { exports } = this.core;
+    const first = exports.recordStart(position);
+    const end = exports.recordEnd(position);
+    const lost = end - first === 1 ? `position ${first}` : `positions ${first} to ${end - 1}`;
+    const text = `${this.corrupt().message}; it holds ${lost}: go on from position ${end}`;
+    return new StoreError("CORRUPT", text);
+  }
 }

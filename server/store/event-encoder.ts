@@ -171,6 +171,7 @@ export class EventEncoder {
     const { exports } = this.core;
     const rowsMax = Math.min(most, POSITIONS_PER_CALL);
     assert(given > 0 && rowsMax > 0);
+    const first = this.core.doubles[this.positionsAddress / 8] as number;
     this.count = 0;
     this.examined = 0;
     while (true) {
@@ -197,11 +198,11 @@ export class EventEncoder {
         bodies.reserve(exports.getPushNeeded());
       } else if (status === NEED_BLOCK) {
         if (!this.blocks.load()) {
-          if (this.examined === 0) throw this.blocks.corrupt();
+          if (this.examined === 0) throw this.blocks.corruptAt(first);
           return;
         }
       } else if (status === CORRUPT) {
-        if (this.examined === 0) throw this.blocks.corrupt();
+        if (this.examined === 0) throw this.blocks.corruptAt(first);
         return;
       } else {
         throw new MemoryRefused(0);

@@ -86,6 +86,7 @@ export class EventStore extends EventReader {
       blocks: this.blocks,
       slices: this.slices,
       partitions: identity.partitions,
+      isCommitting: () => this.isCommitScheduled,
     });
     this.index = opened.index;
     const { clock, log: tell } = options;
@@ -297,6 +298,11 @@ export class EventStore extends EventReader {
     this.index.close();
     this.log.close();
     this.unlock();
+  }
+
+  /** The server's clock, by which recorded_at is given; milliseconds. */
+  now(): number {
+    return this.options.clock();
   }
 
   /** Streams with a durable event. */

@@ -2,9 +2,10 @@
  * Who waits for which events, so that an append finds them without walking all: listeners by stream, by pattern, by
  * partition, and for the whole log.
  *
- * The core knows the streams as topics, numbers of this file's, and walks a batch once for all listeners. A pattern
- * that many share is tried once an event.
+ * The core knows the streams as topics, numbers of this file's, and the partitions that have listeners, and walks a batch
+ * once for all of them. A pattern that many share is tried once an event.
  */
+import { assert } from "../assert.ts";
 import { type Core, MemoryRefused, OutputArea, UUID_BYTES } from "../core/core.ts";
 import { NEED_OUTPUT } from "../core/status.ts";
 import { KiB } from "../limits.ts";
@@ -116,7 +117,6 @@ export class LiveIndex {
         hitsEnd,
         hitsEnd,
         this.patternList.length,
-        partitions.size > 0,
       );
       this.tell(area.origin, exports.getCollectedTail() >>> 0);
       if (status !== NEED_OUTPUT) return;
@@ -145,7 +145,7 @@ export class LiveIndex {
           : kind === OF_PATTERN
             ? this.patternList[which]
             : this.partitions.get(which);
-      if (group === undefined || group === null) continue; // a partition that nobody listens to
+      assert(group !== undefined && group !== null);
       for (const { listener, argument } of group.entries) {
         listener.heard(argument, position, number, bytes);
       }
@@ -213,12 +213,15 @@ export class LiveIndex {
     if (group === undefined) {
       group = { bytes: NO_BYTES, number: partition, entries: new Set() };
       this.partitions.set(partition, group);
+      this.core.exports.partitionListen(partition, true);
     }
     const entered = group;
     entered.entries.add(entry);
     return () => {
       entered.entries.delete(entry);
-      if (entered.entries.size === 0) this.partitions.delete(partition);
+      if (entered.entries.size > 0) return;
+      this.partitions.delete(partition);
+      this.core.exports.partitionListen(partition, false);
     };
   }
 

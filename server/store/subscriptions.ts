@@ -16,9 +16,10 @@
  * of the event loop, never within `open`. For BLOCK, `wait` calls back once when a batch has something of an interest.
  *
  * How it works: `collect` runs when a batch's sync has returned, just before it settles, and tells the live ones where
- * their events are (live-index.ts). `deliver` runs when the batch's appends were answered, and gives the live ones their
- * events in the same turn. Who is behind shares one queue: all of them together take one slice in a turn, each some
- * events at a time in rotation, so that many who follow the same events get the same encoded bytes.
+ * their events are (live-index.ts). `deliver` runs when the batch's appends were answered, and gives out events in the
+ * same turn. All who have something to get stand in one queue, and are given some events at a time in rotation, so that many who
+ * follow the same events get the same encoded bytes. While appends come in, the queue has a share of the time
+ * from one batch to the next; else it has a slice of each turn.
  */
 import { type Core, OutputArea } from "../core/core.ts";
 import { PROGRESS_MS, PUSH_BYTES, SLICE_MS } from "../limits.ts";
@@ -33,12 +34,18 @@ import { Subscription, type SubscriptionHost, type SubscriptionSink } from "./su
 
 /** Between two looks at who is to hear of progress, positions. */
 const PROGRESS_CHECK_EVENTS = 256;
+/** What giving out events may take of the time from one batch to the next, at most `SLICE_MS`. */
+const DELIVER_SHARE = 1 / 3;
+/** For so long after a batch one subscriber at a time is given something, and sockets are looked at in between. */
+const APPENDS_NEAR_MS = 2;
 
 export interface SubscriptionsOptions {
   readonly core: Core;
   readonly blocks: BlockLoader;
   readonly slices: SliceQueue;
   readonly partitions: number;
+  /** Whether appends are queued that the end of this turn or one of the next commits. */
+  readonly isCommitting: () => boolean;
 }
 
 export class Subscriptions {
@@ -54,6 +61,8 @@ export class Subscriptions {
   private queue: Subscription[] = [];
   private queueAt = 0;
   private isScheduled = false;
+  /** When the last batch's events were given out. */
+  private deliveredAt = 0;
   private waiterCount = 0;
   private framesArea: OutputArea | null = null;
   private progressEnd = 0;
@@ -141,18 +150,18 @@ export class Subscriptions {
     if (this.woken.length > 0) {
       const { woken } = this;
       this.woken = [];
-      const startedAt = performance.now();
-      let isLate = false;
       for (const listener of woken) {
         if (listener instanceof Waiter) {
           listener.call();
-          continue;
+        } else {
+          listener.isWoken = false;
+          this.enqueue(listener);
         }
-        listener.isWoken = false;
-        isLate ||= performance.now() - startedAt > SLICE_MS;
-        if (isLate || listener.run()) this.enqueue(listener);
       }
     }
+    const sinceLastMs = performance.now() - this.deliveredAt;
+    this.runQueue(Math.min(SLICE_MS, sinceLastMs * DELIVER_SHARE));
+    this.deliveredAt = performance.now();
     this.checkProgress();
   }
 
@@ -168,7 +177,6 @@ export class Subscriptions {
     if (subscription.isQueued) return;
     subscription.isQueued = true;
     this.queue.push(subscription);
-    this.schedule();
   }
 
   private schedule(): void {
@@ -176,11 +184,20 @@ export class Subscriptions {
     this.isScheduled = true;
     this.options.slices.add(() => {
       this.isScheduled = false;
-      this.runSlice();
+      // A commit that is due does not wait for subscribers: they have their share when it is done.
+      if (this.options.isCommitting()) this.schedule();
+      else this.runQueue(this.areAppendsNear ? 0 : SLICE_MS);
     });
   }
 
-  private runSlice(): void {
+  /** Whether a batch has just settled: its clients' next appends may be there in any moment, and should not wait long. */
+  private get areAppendsNear(): boolean {
+    return performance.now() - this.deliveredAt < APPENDS_NEAR_MS;
+  }
+
+  /** Runs those in the queue in turn, each some events at a time, for so long; one of them at the least. */
+  private runQueue(timeMs: number): void {
+    if (this.queue.length === 0) return;
     const startedAt = performance.now();
     while (this.queueAt < this.queue.length) {
       const subscription = this.queue[this.queueAt++] as Subscription;
@@ -189,7 +206,7 @@ export class Subscriptions {
         subscription.isQueued = true;
         this.queue.push(subscription);
       }
-      if (performance.now() - startedAt > SLICE_MS) break;
+      if (performance.now() - startedAt > timeMs) break;
     }
     this.queue.splice(0, this.queueAt);
     this.queueAt = 0;
@@ -215,7 +232,10 @@ export class Subscriptions {
         subscription.isWoken = true;
         this.woken.push(subscription);
       },
-      queue: (subscription) => this.enqueue(subscription),
+      queue: (subscription) => {
+        this.enqueue(subscription);
+        this.schedule();
+      },
       ended: (subscription) => {
         this.live.delete(subscription);
         this.progressing.delete(subscription);
