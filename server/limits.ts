@@ -113,6 +113,11 @@ export const DESCRIPTORS_RESERVED = 64;
 /** Characters of the server's own log that wait while standard error takes none. Above: they are left out, and counted. */
 export const LOG_HELD_BYTES_MAX = 1 * MiB;
 
+/** Characters of lines about requests that are written together. Above: they are written at once. */
+export const LOG_GATHERED_BYTES_MAX = 16 * KiB;
+/** And the time for which such a line waits for others, milliseconds: a write to a pipe wakes whoever reads it. */
+export const LOG_GATHERED_MS = 20;
+
 /** Characters of a request's path in a line of that log. Above: cut. */
 export const LOGGED_PATH_LENGTH_MAX = 1_024;
 
@@ -158,6 +163,7 @@ export const CACHE_BYTES_MIN = 1 * MiB;
 export const CACHE_BYTES_MAX = 2 * GiB;
 export const CACHE_BYTES_DEFAULT = 64 * MiB;
 
+assert(LOG_GATHERED_BYTES_MAX < LOG_HELD_BYTES_MAX);
 assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
 assert(UNAUTHENTICATED_ARGUMENTS_MAX <= ARGUMENTS_MAX);
 assert(UNAUTHENTICATED_ARGUMENT_BYTES_MAX <= ARGUMENT_BYTES_MAX);

@@ -13,7 +13,7 @@ import { APPEND_EXAMPLES, APPEND_SCHEMAS, TRANSACTION_EXAMPLES } from "./event-s
 import type { HeldBytes } from "./held-bytes.ts";
 import type { DoorContext, Operation } from "./operation.ts";
 import { problemOfError } from "./problem.ts";
-import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
+import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathParameter, readQuery } from "./request.ts";
 import { parseNumber, unexpectedValue } from "./schema.ts";
 
 const STREAM_EVENTS = "/v1/streams/{stream}/events";
@@ -65,7 +65,7 @@ async function appendToStream(
   readQuery(context, {});
   const type = bodyType(context);
   const encoding = answerEncoding(context);
-  const streamId = checkedStreamId(pathSegment(context, STREAM_EVENTS, "stream"));
+  const streamId = checkedStreamId(pathParameter(context, "stream"));
   const expected = expectedByHeaders(context);
   const body = await readBody(context, held);
   try {
@@ -93,7 +93,7 @@ async function appendTransaction(
   const type = bodyType(context);
   const encoding = answerEncoding(context);
   for (const header of ["If-Match", "If-None-Match"]) {
-    if (context.req.raw.headers.has(header)) {
+    if (context.request.headers.has(header)) {
       const text = `${header} is not taken here: each event says its own expected_version`;
       throw new StoreError("INVALIDARG", text);
     }
@@ -137,7 +137,7 @@ function checkedStreamId(text: string): Uint8Array {
 
 /** What If-Match or If-None-Match expects of the stream's version; null where neither is given. */
 function expectedByHeaders(context: DoorContext): Expected | null {
-  const { headers } = context.req.raw;
+  const { headers } = context.request;
   const match = headers.get("If-Match");
   const noneMatch = headers.get("If-None-Match");
   if (match !== null && noneMatch !== null) {

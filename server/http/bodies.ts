@@ -11,9 +11,9 @@ import { JSON_TYPE, MSGPACK_TYPE } from "./request.ts";
 
 /** The media type of an append's body; anything else, and none, is 415. */
 export function bodyType(context: DoorContext): typeof JSON_TYPE | typeof MSGPACK_TYPE {
-  const header = context.req.raw.headers.get("Content-Type");
+  const header = context.request.headers.get("Content-Type");
   const type = header?.split(";")[0]?.trim().toLowerCase();
-  const coding = context.req.raw.headers.get("Content-Encoding");
+  const coding = context.request.headers.get("Content-Encoding");
   if (coding !== null && coding.toLowerCase() !== "identity") {
     throw unsupported(`Content-Encoding ${quote(coding)} is not taken: send the body as it is`, {
       "Accept-Encoding": "identity",
@@ -39,15 +39,14 @@ export interface Body {
 
 /** All of the body, as soon as there is room for it. Throws TOOLARGE when it is known to be longer than the limit. */
 export async function readBody(context: DoorContext, held: HeldBytes): Promise<Body> {
-  const { raw } = context.req;
-  const header = raw.headers.get("Content-Length");
-  const length = header === null ? null : Number(header);
+  const { request, contentLength } = context;
+  const length = contentLength === null ? null : Number(contentLength);
   if (length !== null && length > HTTP_BODY_BYTES_MAX) throw bodyTooLarge(length);
-  if (length === null && raw.body !== null) return readChunks(raw.body, held);
+  if (length === null && request.body !== null) return readChunks(request.body, held);
   const isSmall = length === null || length <= HTTP_SMALL_BYTES;
   const release = isSmall ? nothing : await held.take(length);
   try {
-    return { bytes: new Uint8Array(await raw.arrayBuffer()), release };
+    return { bytes: await request.bytes(), release };
   } catch {
     release();
     throw endedEarly();
