@@ -58,10 +58,18 @@ describe("methods", () => {
       "/v1/stream",
       "/v1/streams/s/event",
       "/v1/streams/a/b/events",
+      "/v1/streams//events",
+      "/v1%2Fstreams",
     ]) {
       expectProblem(await http.get(path), 404, "NOTFOUND", /^there is nothing at \//);
       expect((await http.post(path, {})).status).toBe(404);
     }
+  });
+
+  test("are the same with percent signs where none are needed", async () => {
+    const answer = await http.post("/v1/%73treams/%70ercent/even%74s", { event_name: "E" });
+    expect(answer.status).toBe(201);
+    expect((await http.get("/v1/streams/percent/events")).body.events).toHaveLength(1);
   });
 });
 

@@ -12,6 +12,7 @@ import {
   CONNECTIONS_MAX,
   HTTP_HEADER_TIMEOUT_SECONDS,
   HTTP_REQUEST_TIMEOUT_SECONDS,
+  HTTP_STOP_MS,
 } from "../limits.ts";
 import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Tell } from "../stderr-log.ts";
@@ -20,7 +21,7 @@ import { OriginSharing } from "./cors.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { metricsRoutes } from "./metrics.ts";
 import type { RequestObserver } from "./observe-requests.ts";
-import { DoorContext, type Operation, type Readiness } from "./operation.ts";
+import { DoorContext, type DoorWork, type Operation, type Readiness } from "./operation.ts";
 import { ProblemError, problem, problemOfError } from "./problem.ts";
 import { Router } from "./router.ts";
 
@@ -39,6 +40,8 @@ export interface HttpParts {
   readonly requestsMax?: () => number;
   /** Ends the answers that have no end of their own, when the door stops. */
   readonly endFeeds?: () => void;
+  /** Bytes of bodies and answers that the operations hold now. */
+  readonly heldBytes?: () => number;
 }
 
 interface HttpSettings {
@@ -53,6 +56,8 @@ export interface HttpDoor {
   readonly port: number;
   /** Requests that are being answered now, feeds included. */
   pendingRequests(): number;
+  /** Bytes of bodies that come and of answers that are not taken yet. */
+  heldBytes(): number;
   /** Takes no new connections; resolves when what is under way is answered. */
   stop(): Promise<void>;
 }
@@ -69,7 +74,8 @@ export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
     address: formatAddress({ host: settings.http.host, port }),
     port,
     pendingRequests: () => server.pendingRequests,
-    stop: () => stopInOrder(server, app, parts.endFeeds ?? (() => {})),
+    heldBytes: parts.heldBytes ?? (() => 0),
+    stop: () => stopInOrder(server, app.work, parts.endFeeds ?? (() => {})),
   };
 }
 
@@ -106,27 +112,30 @@ function refuseConnection(limit: number): Response {
 }
 
 /**
- * Lets the requests under way end, then closes what is left. Bun's own orderly stop would wait for connections that
- * sent no request too, until their time limit.
+ * Lets the requests under way end, then closes what is left: who still sends a body, and who does not take an answer.
+ * Bun's own orderly stop would wait for connections that sent no request too, until their time limit.
  */
 async function stopInOrder(
   server: Bun.Server<undefined>,
-  app: HttpApp,
+  work: DoorWork,
   endFeeds: () => void,
 ): Promise<void> {
   const stopped = server.stop();
   endFeeds();
-  const deadlineMs = performance.now() + HTTP_REQUEST_TIMEOUT_SECONDS * 1_000;
+  const askedAtMs = performance.now();
   let pending = server.pendingRequests;
-  let changedAtMs = performance.now();
-  while (server.pendingRequests > 0 && performance.now() < deadlineMs) {
+  let changedAtMs = askedAtMs;
+  while (server.pendingRequests > 0) {
     await Bun.sleep(STOP_POLL_MS);
-    if (server.pendingRequests !== pending || app.unansweredCount > 0) {
+    const nowMs = performance.now();
+    if (nowMs - askedAtMs > HTTP_REQUEST_TIMEOUT_SECONDS * 1_000) break;
+    if (work.unansweredCount > work.readingCount) continue;
+    if (server.pendingRequests !== pending) {
       pending = server.pendingRequests;
-      changedAtMs = performance.now();
+      changedAtMs = nowMs;
     }
-    // All are answered, and those that are left are not taken.
-    if (performance.now() - changedAtMs > STOP_STALLED_MS) break;
+    // What is left waits for its client.
+    if (nowMs - changedAtMs > STOP_STALLED_MS || nowMs - askedAtMs > HTTP_STOP_MS) break;
   }
   await server.stop(true);
   await stopped;
@@ -134,13 +143,12 @@ async function stopInOrder(
 
 /** How often a stop looks whether a request is still under way; Bun tells the count, not the moment. */
 const STOP_POLL_MS = 5;
-/** Answers of which none is taken whole for this long, milliseconds, are cut when the door stops. */
+/** Requests of which none ends for this long, milliseconds, are cut when the door stops. */
 const STOP_STALLED_MS = 2_000;
 
 /** The routes without a socket, for tests and for `serveHttp`. */
 export class HttpApp {
-  /** Requests that have no answer yet. */
-  unansweredCount = 0;
+  readonly work: DoorWork = { unansweredCount: 0, readingCount: 0 };
   private readonly parts: HttpParts;
   private readonly router: Router;
   private readonly check: RequestCheck;
@@ -160,7 +168,7 @@ export class HttpApp {
 
   respond(request: Request, server?: Bun.Server<undefined>): Response | Promise<Response> {
     const startedAt = performance.now();
-    const context = new DoorContext(request, server);
+    const context = new DoorContext(request, this.work, server);
     let answer: Response | Promise<Response>;
     try {
       answer =
@@ -177,14 +185,14 @@ export class HttpApp {
     handled: Promise<Response>,
     startedAt: number,
   ): Promise<Response> {
-    this.unansweredCount++;
+    this.work.unansweredCount++;
     let answer: Response;
     try {
       answer = await handled;
     } catch (error) {
       answer = this.refusal(context, error);
     }
-    this.unansweredCount--;
+    this.work.unansweredCount--;
     return this.answered(context, answer, startedAt);
   }
 

@@ -35,7 +35,10 @@ export function appendRoutes(appends: Appends, held: HeldBytes): Operation[] {
         schema: APPEND_SCHEMAS.stream,
         examples: APPEND_EXAMPLES,
       },
-      answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
+      answers: {
+        201: APPENDED,
+        ...problems(400, 406, 408, 409, 412, 413, 415, 421, 428, 500, 503),
+      },
       handle: (context) => appendToStream(context, appends, held),
     },
     {
@@ -51,7 +54,10 @@ export function appendRoutes(appends: Appends, held: HeldBytes): Operation[] {
         schema: APPEND_SCHEMAS.transaction,
         examples: TRANSACTION_EXAMPLES,
       },
-      answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
+      answers: {
+        201: APPENDED,
+        ...problems(400, 406, 408, 409, 412, 413, 415, 421, 428, 500, 503),
+      },
       handle: (context) => appendTransaction(context, appends, held),
     },
   ];

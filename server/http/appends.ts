@@ -127,7 +127,7 @@ export class Appends {
     area.clear();
     const { firstEventId, lastVersion } = store.appendSummary();
     return {
-      body: isSingle ? rows : rowOf({}, "events", count, [rows], {}, encoding),
+      body: isSingle ? rows : Buffer.concat(rowOf({}, "events", count, [rows], {}, encoding)),
       isRepeat: store.wasRepeated,
       firstEventId,
       lastVersion,

@@ -196,7 +196,7 @@ async function getEvent(context: DoorContext, parts: StoreParts): Promise<Respon
     const body = eventOf(parts, eventId, encoding);
     const length = { "Content-Length": String(body.length) };
     const headers = { "Content-Type": type, ...length, ...READ_HEADERS };
-    return new Response(parts.answers.answer(body, context.isHead), {
+    return new Response(parts.answers.answer([body], context.isHead), {
       headers,
     });
   });

@@ -8,11 +8,21 @@ import type { Feeds } from "./feed.ts";
 import type { HeldBytes } from "./held-bytes.ts";
 import type { JsonSchema, Parameters } from "./schema.ts";
 
+/** What a stop of the door waits for. */
+export interface DoorWork {
+  /** Requests that have no answer yet. */
+  unansweredCount: number;
+  /** Those of them whose body has not come. */
+  readingCount: number;
+}
+
 /** A request on its way through the door. */
 export class DoorContext {
   readonly request: Request;
   /** Absent where a test calls the routes without a socket. */
   readonly server: Bun.Server<undefined> | undefined;
+  /** What is under way in the door. */
+  readonly work: DoorWork;
   /** The path of the request's URL as it stands there, percent signs included. */
   readonly path: string;
   /** Whether the URL has a query. */
@@ -24,8 +34,9 @@ export class DoorContext {
   /** What stands in the path where the route has its parameter, percent signs included. */
   parameter = "";
 
-  constructor(request: Request, server?: Bun.Server<undefined>) {
+  constructor(request: Request, work: DoorWork, server?: Bun.Server<undefined>) {
     this.request = request;
+    this.work = work;
     this.server = server;
     const { url } = request;
     const authority = url.indexOf("://");

@@ -24,7 +24,7 @@ import {
   pathParameter,
   readQuery,
 } from "./request.ts";
-import { rowOf } from "./rows.ts";
+import { rowOf, sizeOf } from "./rows.ts";
 import { text, type ValuesOf } from "./schema.ts";
 
 const STREAM_EVENTS = "/v1/streams/{stream}/events";
@@ -214,7 +214,7 @@ async function answerNow(
   return new Response(parts.answers.answer(body, context.isHead), {
     headers: {
       "Content-Type": type,
-      "Content-Length": String(body.length),
+      "Content-Length": String(sizeOf(body)),
       ...READ_HEADERS,
       ...(link === null ? {} : { Link: link }),
       ...headers,
