@@ -53,13 +53,13 @@ test("bodies that fill all there is come to their ends, one after the other", as
 
 test("an answer gives back its bytes when it was read, or nobody wants it any more", async () => {
   const held = new HeldBytes(HELD_MAX);
-  const pieces = [large(3), large(HELD_MAX), large(100_000)];
-  const read = held.answer(pieces) as ReadableStream<Uint8Array>;
+  const pieces = () => [large(3), large(HELD_MAX), large(100_000)];
+  const read = held.answer(pieces()) as ReadableStream<Uint8Array>;
   let waited = held.whenRoom(async () => {});
   const bytes = Buffer.from(await new Response(read).arrayBuffer());
-  expect(bytes.equals(Buffer.concat(pieces))).toBe(true);
+  expect(bytes.equals(Buffer.concat(pieces()))).toBe(true);
   await waited;
-  const left = held.answer(pieces) as ReadableStream<Uint8Array>;
+  const left = held.answer(pieces()) as ReadableStream<Uint8Array>;
   waited = held.whenRoom(async () => {});
   await left.cancel();
   await waited;

@@ -192,7 +192,7 @@ class Answer implements Holder {
         pull: (controller) => {
           this.movedAt = performance.now();
           const piece = this.pieces[index] as Uint8Array;
-          controller.enqueue(piece.subarray(at, at + PIECE_BYTES));
+          controller.enqueue(piece.slice(at, at + PIECE_BYTES));
           at += PIECE_BYTES;
           if (at < piece.length) return;
           index++;
@@ -213,8 +213,13 @@ class Answer implements Holder {
     this.end();
   }
 
+  /** Frees the pieces now: the garbage collector would let several times what may be held pile up. */
   private end(): void {
-    this.pieces = []; // whoever still has the stream must not hold them
+    for (const { buffer, byteLength } of this.pieces) {
+      // A small one may lie in memory that it shares.
+      if (byteLength > HTTP_SMALL_BYTES) (buffer as ArrayBuffer).transfer(0);
+    }
+    this.pieces = [];
     this.gone();
   }
 }
