@@ -77,7 +77,7 @@ async function appendToStream(
   try {
     const request = { streamId, expected, body: body.bytes, bodyType: type, encoding };
     const answer = await appends.run(request);
-    return created(answer, encoding, `"${answer.lastVersion}"`);
+    return created(context, answer, encoding, `"${answer.lastVersion}"`);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const { current_version: current, event_index: index } = error.facts;
@@ -107,20 +107,21 @@ async function appendTransaction(
   const body = await readBody(context, held);
   try {
     const request = { streamId: null, expected: null, body: body.bytes, bodyType: type, encoding };
-    return created(await appends.run(request), encoding, null);
+    return created(context, await appends.run(request), encoding, null);
   } finally {
     body.release();
   }
 }
 
 function created(
+  context: DoorContext,
   { body, isRepeat, firstEventId }: AppendAnswer,
   encoding: Encoding,
   etag: string | null,
 ): Response {
+  context.answerBytes = body.length;
   const headers: Record<string, string> = {
     "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
-    "Content-Length": String(body.length), // for the log too, which sees the head alone
     "Cache-Control": "no-store",
     Vary: "Accept",
     Location: `/v1/events/${firstEventId}`,

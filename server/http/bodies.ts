@@ -44,9 +44,10 @@ export async function readBody(context: DoorContext, held: HeldBytes): Promise<B
   if (length !== null && length > HTTP_BODY_BYTES_MAX) throw bodyTooLarge(length);
   work.readingCount++;
   try {
-    if (request.body !== null && (length === null || length > HTTP_SMALL_BYTES)) {
-      return await readPieces(request.body, held);
-    }
+    // A stream costs more than what a small body is: it is not asked for without need.
+    const isSmall = length !== null && length <= HTTP_SMALL_BYTES;
+    const stream = isSmall ? null : request.body;
+    if (stream !== null) return await readPieces(stream, held);
     return { bytes: await request.bytes(), release: nothing };
   } catch (error) {
     throw error instanceof StoreError || error instanceof ProblemError ? error : endedEarly();

@@ -102,7 +102,7 @@ export class RequestObserver {
   }
 
   private tell(
-    { request, path, route, contentLength }: DoorContext,
+    { request, path, route, contentLength, answerBytes }: DoorContext,
     { status, headers }: Response,
     durationMs: number,
   ): void {
@@ -116,7 +116,7 @@ export class RequestObserver {
       status,
       duration_ms: Math.round(durationMs * 1_000) / 1_000,
       request_bytes: lengthOf(contentLength),
-      bytes: lengthOf(headers.get("Content-Length")),
+      bytes: answerBytes ?? lengthOf(headers.get("Content-Length")),
     });
   }
 }

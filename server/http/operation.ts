@@ -31,6 +31,8 @@ export class DoorContext {
   readonly contentLength: string | null;
   /** The route that took the request; null where none has. */
   route: string | null = null;
+  /** Bytes of the answer's body, where its head does not tell them: Bun adds them then. */
+  answerBytes: number | null = null;
   /** What stands in the path where the route has its parameter, percent signs included. */
   parameter = "";
 
