@@ -25,8 +25,8 @@ export class DoorContext {
   readonly work: DoorWork;
   /** The path of the request's URL as it stands there, percent signs included. */
   readonly path: string;
-  /** Whether the URL has a query. */
-  readonly hasQuery: boolean;
+  /** What stands behind the URL's question mark; empty without one. */
+  readonly query: string;
   /** Of the header Content-Length; null without one. */
   readonly contentLength: string | null;
   /** The route that took the request; null where none has. */
@@ -45,7 +45,7 @@ export class DoorContext {
     const start = authority < 0 ? 0 : url.indexOf("/", authority + 3);
     const query = url.indexOf("?", start);
     this.path = url.slice(start, query < 0 ? undefined : query);
-    this.hasQuery = query >= 0;
+    this.query = query < 0 ? "" : url.slice(query + 1);
     this.contentLength = request.headers.get("Content-Length");
   }
 

@@ -24,8 +24,8 @@ export function pathParameter({ parameter }: DoorContext, name: string): string 
 export function readQuery<P extends Parameters>(context: DoorContext, parameters: P): ValuesOf<P> {
   const values: Record<string, unknown> = {};
   for (const [name, { repeats }] of Object.entries(parameters)) values[name] = repeats ? [] : null;
-  if (context.hasQuery) {
-    for (const [name, text] of new URL(context.request.url).searchParams) {
+  if (context.query !== "") {
+    for (const [name, text] of new URLSearchParams(context.query)) {
       const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
       if (parameter === undefined) throw unknownParameter(name, Object.keys(parameters));
       const value = parameter.parse(text, name);
