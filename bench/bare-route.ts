@@ -1,6 +1,6 @@
 /**
  * The peer of an append over HTTP: a Bun.serve route that does nothing but parse the same JSON and answer the same
- * JSON. It leaves out the store, the sync, Hono, and every check.
+ * JSON. It leaves out the store, the sync, and every check.
  */
 import { startServer } from "./process.ts";
 

@@ -236,6 +236,11 @@ function addDoors(metrics: MetricsRegistry, { server, resp, requests, http }: Pa
     "Requests and replies that wait in memory for RESP connections.",
     () => resp.heldBytes,
   );
+  metrics.gauge(
+    "cairn_http_held_bytes",
+    "Large bodies that come and large answers that HTTP clients have not taken.",
+    () => http()?.heldBytes() ?? null,
+  );
   metrics.counter("cairn_errors_total", "Errors that clients were told, by code.", () => [
     ...byCode("resp", server.errorCounts),
     ...byCode("http", requests.errors()),

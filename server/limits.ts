@@ -48,10 +48,14 @@ export const JSON_DEPTH_MAX = 1_024;
 export const HTTP_BODY_BYTES_MAX = 16 * MiB;
 /** A body or an answer of HTTP up to this is not counted as held. */
 export const HTTP_SMALL_BYTES = 64 * KiB;
-/** Larger bodies, and larger answers, of all connections together. Above: neither is read until others have gone. */
-export const HTTP_HELD_BYTES_MAX = 256 * MiB;
-/** An answer of which nothing is taken for this long, milliseconds, while others wait for room: it is cut. */
-export const HTTP_STALLED_MS = 5_000;
+/** Of larger bodies, what has come of all connections together, and the same of larger answers. Above: others wait. */
+export const HTTP_HELD_BYTES_MAX = 128 * MiB;
+/** Who does not get on for this long, milliseconds, while others wait for room: a body is answered 408, an answer cut. */
+export const HTTP_STALLED_MS = 2_000;
+/** What a body must bring in this time to get on. */
+export const HTTP_BODY_PROGRESS_BYTES = 512 * KiB;
+/** A stop waits this long, milliseconds, for bodies to come and answers to be taken. Above: they are cut. */
+export const HTTP_STOP_MS = 5_000;
 /** Seconds for an HTTP request's header, for the whole request. Above: closed. */
 export const HTTP_HEADER_TIMEOUT_SECONDS = 10;
 export const HTTP_REQUEST_TIMEOUT_SECONDS = 60;
@@ -105,7 +109,7 @@ export const WAITING_REQUESTS_MAX = 1_024;
 export const WAITING_BYTES_MAX = 16 * MiB;
 /** A connection's replies that its socket has not taken. Above: the server stops reading that connection. */
 export const UNSENT_BYTES_MAX = 32 * MiB;
-/** Replies and requests held for all connections together. Above: reading stops, the slowest are disconnected. */
+/** Replies and requests held for all connections of both doors together. Above: the slowest of RESP are disconnected. */
 export const HELD_BYTES_MAX = 512 * MiB;
 /** Connections, or the descriptor limit less `DESCRIPTORS_RESERVED`. Above: an error reply, closed. */
 export const CONNECTIONS_MAX = 10_000;
@@ -114,6 +118,11 @@ export const DESCRIPTORS_RESERVED = 64;
 
 /** Characters of the server's own log that wait while standard error takes none. Above: they are left out, and counted. */
 export const LOG_HELD_BYTES_MAX = 1 * MiB;
+
+/** Characters of lines about requests that are written together. Above: they are written at once. */
+export const LOG_GATHERED_BYTES_MAX = 16 * KiB;
+/** And the time for which such a line waits for others, milliseconds: a write to a pipe wakes whoever reads it. */
+export const LOG_GATHERED_MS = 20;
 
 /** Characters of a request's path in a line of that log. Above: cut. */
 export const LOGGED_PATH_LENGTH_MAX = 1_024;
@@ -170,13 +179,16 @@ export const CACHE_BYTES_MIN = 1 * MiB;
 export const CACHE_BYTES_MAX = 2 * GiB;
 export const CACHE_BYTES_DEFAULT = 64 * MiB;
 
+assert(LOG_GATHERED_BYTES_MAX < LOG_HELD_BYTES_MAX);
 assert(ARGUMENT_BYTES_MAX <= REQUEST_BYTES_MAX);
 assert(UNAUTHENTICATED_ARGUMENTS_MAX <= ARGUMENTS_MAX);
 assert(UNAUTHENTICATED_ARGUMENT_BYTES_MAX <= ARGUMENT_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX <= ARGUMENT_BYTES_MAX);
 assert(REQUEST_BYTES_MAX < BATCH_BYTES_MAX);
 assert(EVENT_DATA_BYTES_MAX < HTTP_BODY_BYTES_MAX && HTTP_BODY_BYTES_MAX < BATCH_BYTES_MAX);
-assert(2 * HTTP_HELD_BYTES_MAX <= HELD_BYTES_MAX);
+assert(2 * HTTP_HELD_BYTES_MAX <= HELD_BYTES_MAX / 2); // what is left is RESP's
+assert(HTTP_BODY_PROGRESS_BYTES < HTTP_BODY_BYTES_MAX && HTTP_BODY_BYTES_MAX < HTTP_HELD_BYTES_MAX);
+assert(HTTP_STOP_MS < HTTP_REQUEST_TIMEOUT_SECONDS * 1_000);
 assert(STREAMS_LISTED_DEFAULT <= STREAMS_LISTED_MAX);
 assert(REPLY_EVENT_BYTES_MAX < UNSENT_BYTES_MAX);
 assert(UNSENT_BYTES_MAX < HELD_BYTES_MAX);

@@ -61,6 +61,7 @@ export async function startServer(
     log,
     crash: (error) => crash(log, error),
     otherConnections: () => opened?.pendingRequests() ?? 0,
+    otherHeldBytes: () => opened?.heldBytes() ?? 0,
   });
   const observer = new RequestObserver(stderrLog);
   const metrics = serverFigures({

@@ -6,7 +6,7 @@
  * stack) goes on in indented ones. A reader of standard error that does not keep up costs bounded memory: lines of
  * requests are left out first, and how many is said when it reads again.
  */
-import { LOG_HELD_BYTES_MAX } from "./limits.ts";
+import { LOG_GATHERED_BYTES_MAX, LOG_GATHERED_MS, LOG_HELD_BYTES_MAX } from "./limits.ts";
 
 /** From the chattiest to the gravest. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -34,9 +34,9 @@ export interface StderrLogOptions {
 export class StderrLog {
   private readonly options: StderrLogOptions;
   private readonly lowest: number;
-  /** Lines that are written at the end of the turn, or when standard error takes text again. */
+  /** Lines that are written with the next ones, or when standard error takes text again. */
   private gathered = "";
-  private isFlushDue = false;
+  private flushTimer: Timer | null = null;
   private isFull = false;
   /** Lines left out since the start, and those of them that were not told yet. */
   droppedCount = 0;
@@ -65,7 +65,7 @@ export class StderrLog {
     this.flush();
   }
 
-  /** Writes a line with the others of this turn: for what comes with every request. */
+  /** Writes a line together with others of a short time: for what comes with every request. */
   readonly gather: Tell = (message, level = "info", fields = {}) => {
     if (!this.isOn(level)) return;
     if (this.isFull) {
@@ -73,14 +73,15 @@ export class StderrLog {
       return;
     }
     this.gathered += this.line(message, level, fields);
-    if (this.isFlushDue) return;
-    this.isFlushDue = true;
-    setImmediate(() => this.flush());
+    if (this.gathered.length >= LOG_GATHERED_BYTES_MAX) this.flush();
+    if (this.flushTimer !== null || this.gathered === "") return;
+    this.flushTimer = setTimeout(() => this.flush(), LOG_GATHERED_MS);
   };
 
   /** Writes what was gathered. */
   flush(): void {
-    this.isFlushDue = false;
+    if (this.flushTimer !== null) clearTimeout(this.flushTimer);
+    this.flushTimer = null;
     if (this.gathered === "") return;
     if (this.isFull) {
       if (this.gathered.length <= LOG_HELD_BYTES_MAX) return;

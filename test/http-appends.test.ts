@@ -2,9 +2,10 @@
  * Appends over HTTP beyond what the shared suite asks: how data is kept byte for byte, conditional requests, repeats,
  * MessagePack, and what is refused with which words.
  */
+import { connect } from "node:net";
 import { decode, encode } from "@msgpack/msgpack";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { eventsPath, expectProblem, HttpClient } from "./support/http-client.ts";
+import { eventsPath, exchange, expectProblem, HttpClient } from "./support/http-client.ts";
 import { RespClient } from "./support/resp-client.ts";
 import { type Cairn, startCairn } from "./support/server.ts";
 
@@ -151,6 +152,47 @@ describe("the answer", () => {
     expect([again.status, again.body]).toEqual([201, first.body]);
     expect(again.headers.get("Idempotent-Replayed")).toBe("true");
     expect(again.headers.get("ETag")).toBe('"0"');
+  });
+});
+
+describe("an append whose answer is lost", () => {
+  const head = (stream: string, more: string) =>
+    `POST ${eventsPath(stream)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${more}\r\n\r\n`;
+  const counted = (stream: string, body: string) =>
+    head(stream, `Content-Length: ${body.length}`) + body;
+  const WAYS: Record<string, (stream: string, body: string) => string> = {
+    "a line end behind the body": (stream, body) => `${counted(stream, body)}\r\n`,
+    "trailers of a chunked body": (stream, body) =>
+      `${head(stream, "Transfer-Encoding: chunked")}${body.length.toString(16)}\r\n${body}\r\n0\r\nX: 1\r\n\r\n`,
+  };
+
+  async function repeated(stream: string, id: string): Promise<void> {
+    // Whether the first one was stored or not, the second one says what there is.
+    const answer = await http.append(stream, { event_name: "E", event_id: id, payload: "p" });
+    expect([answer.status, answer.body.stream_version]).toEqual([201, 0]);
+    expect(await stored(stream)).toEqual([["p", ""]]);
+  }
+
+  test.each(Object.keys(WAYS))("by %s is repeated with its event_id", async (way) => {
+    const stream = newStream();
+    const id = crypto.randomUUID();
+    const body = JSON.stringify({ event_name: "E", event_id: id, payload: "p" });
+    await exchange(cairn.httpPort, WAYS[way]?.(stream, body) ?? "");
+    await repeated(stream, id);
+  });
+
+  test("by a client that shuts down its sending side is repeated with its event_id", async () => {
+    const stream = newStream();
+    const id = crypto.randomUUID();
+    const body = JSON.stringify({ event_name: "E", event_id: id, payload: "p" });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const socket = connect(cairn.httpPort, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.on("close", () => resolve());
+    socket.resume();
+    socket.end(counted(stream, body));
+    await promise;
+    await repeated(stream, id);
   });
 });
 

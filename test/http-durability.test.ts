@@ -6,8 +6,7 @@
  */
 import { afterEach, describe, expect, test } from "vitest";
 import { CoreTrap, MemoryRefused } from "../server/core/core.ts";
-import { createApp } from "../server/http/app.ts";
-import type { DoorApp } from "../server/http/operation.ts";
+import { HttpApp } from "../server/http/app.ts";
 import { storeRoutes } from "../server/http/store-routes.ts";
 import { KiB, MiB } from "../server/limits.ts";
 import type { SyncPlace } from "../server/log/local/local-log.ts";
@@ -28,7 +27,7 @@ class World {
   readonly disk = new SimulatedDisk({ random: new Random(1) });
   readonly store: EventStore;
   readonly crashes: unknown[] = [];
-  private readonly app: DoorApp;
+  private readonly app: HttpApp;
 
   constructor({ syncPlace = "thread", segmentBytes = MiB, cacheBytes }: WorldOptions) {
     this.store = EventStore.open({
@@ -49,7 +48,7 @@ class World {
       this.crashes.push(error);
       throw error;
     };
-    this.app = createApp(
+    this.app = new HttpApp(
       { http: { host: "127.0.0.1", port: 0 }, allowedHosts: [] },
       {
         ready() {
@@ -64,7 +63,7 @@ class World {
 
   async ask(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = { Host: "localhost", ...(init.headers as Record<string, string>) };
-    return this.app.request(path, { ...init, headers });
+    return this.app.respond(new Request(`http://localhost${path}`, { ...init, headers }));
   }
 
   append(stream: string, body: unknown): Promise<Response> {

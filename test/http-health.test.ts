@@ -4,7 +4,7 @@
 import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { StoreError } from "../server/errors.ts";
-import { createApp, type HttpDoor, serveHttp } from "../server/http/app.ts";
+import { HttpApp, type HttpDoor, serveHttp } from "../server/http/app.ts";
 import type { Readiness } from "../server/http/operation.ts";
 
 const LOOPBACK = { http: { host: "127.0.0.1", port: 0 }, allowedHosts: ["cairn.example"] };
@@ -139,11 +139,13 @@ test("bound to loopback, another Host header is a 421 problem that names the fla
 });
 
 test("beyond loopback, any Host header is taken", async () => {
-  const app = createApp(
+  const app = new HttpApp(
     { http: { host: "0.0.0.0", port: 9091 }, allowedHosts: [] },
     { ready: () => ({ ready: true }), log: () => {} },
   );
-  const response = await app.request("/healthz", { headers: { Host: "store.example" } });
+  const response = await app.respond(
+    new Request("http://store.example/healthz", { headers: { Host: "store.example" } }),
+  );
   expect(response.status).toBe(200);
 });
 
@@ -157,24 +159,34 @@ test("two Host headers are 400, and the connection closes", async () => {
 });
 
 test("an error of the store is a problem with its facts; a bug shows an id that the log has too", async () => {
-  const app = createApp(LOOPBACK, {
+  const app = new HttpApp(LOOPBACK, {
     ready: () => ({ ready: true }),
     log: (line) => logged.push(line),
+    operations: [
+      {
+        ...PLANTED,
+        path: "/refused",
+        handle() {
+          throw new StoreError("WRONGVER", "wrong expected version", { current_version: 2 });
+        },
+      },
+      {
+        ...PLANTED,
+        path: "/broken",
+        handle() {
+          throw new Error("a secret of the implementation");
+        },
+      },
+    ],
   });
   logged = [];
-  app.get("/refused", () => {
-    throw new StoreError("WRONGVER", "wrong expected version", { current_version: 2 });
-  });
-  app.get("/broken", () => {
-    throw new Error("a secret of the implementation");
-  });
   const headers = { Host: "localhost" };
 
-  const refused = await app.request("/refused", { headers });
+  const refused = await app.respond(new Request("http://localhost/refused", { headers }));
   expect(refused.status).toBe(412);
   expect(await refused.json()).toMatchObject({ code: "WRONGVER", current_version: 2 });
 
-  const broken = await app.request("/broken", { headers });
+  const broken = await app.respond(new Request("http://localhost/broken", { headers }));
   expect(broken.status).toBe(500);
   const { code, detail } = (await broken.json()) as { code: string; detail: string };
   expect(code).toBe("INTERNAL");
@@ -224,3 +236,11 @@ test("a request above the limit of connections is told so, and its connection cl
   requestsMax = 1;
   expect((await fetch(`http://${door.address}/healthz`)).status).toBe(200);
 });
+
+const PLANTED = {
+  method: "GET",
+  id: "planted",
+  tag: "Planted",
+  summary: "Planted",
+  answers: {},
+} as const;

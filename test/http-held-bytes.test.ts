@@ -5,50 +5,143 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { HeldBytes } from "../server/http/held-bytes.ts";
-import { HTTP_HELD_BYTES_MAX, MiB } from "../server/limits.ts";
+import { HTTP_BODY_BYTES_MAX, HTTP_HELD_BYTES_MAX, KiB, MiB } from "../server/limits.ts";
 import { eventsPath, HttpClient } from "./support/http-client.ts";
 import { startCairn, until } from "./support/server.ts";
 
-test("what is large waits until others have gone, in order; what is small does not", async () => {
-  const held = new HeldBytes();
-  const giveBack = await held.take(HTTP_HELD_BYTES_MAX);
+/** What one `HeldBytes` of these tests holds at the most. */
+const HELD_MAX = MiB;
+const large = (bytes: number) => new Uint8Array(bytes).fill(7);
+
+test("what is large waits until others have gone, in order; what is small is not counted", async () => {
+  const held = new HeldBytes(HELD_MAX);
+  const body = held.openBody(() => {});
+  body.add(HELD_MAX);
   const told: string[] = [];
-  const first = held.take(MiB).then((back) => {
-    told.push("first");
-    return back;
-  });
+  const younger = held.openBody(() => {});
+  const piece = younger.room();
+  const first = held.whenRoom(async () => told.push("first"));
   const second = held.whenRoom(async () => told.push("second"));
-  await held.take(1_000);
+  expect(held.answer([large(10), large(5)])).toEqual(Buffer.from(large(15)));
+  expect(held.bytes).toBe(HELD_MAX);
+  await body.room(); // the oldest never waits
   expect(told).toEqual([]);
-  giveBack();
-  giveBack(); // once more is nothing
-  await Promise.all([first, second]);
+  body.release();
+  body.release(); // once more is nothing
+  await Promise.all([piece, first, second]);
   expect(told).toEqual(["first", "second"]);
-  (await first)();
+  expect(held.bytes).toBe(0);
+});
+
+test("bodies that fill all there is come to their ends, one after the other", async () => {
+  const held = new HeldBytes(HELD_MAX);
+  const bodies = Array.from({ length: 3 }, () => held.openBody(() => {}));
+  for (const body of bodies) body.add(HELD_MAX / 2);
+  const ended: number[] = [];
+  const ends = bodies.map(async (body, i) => {
+    for (let piece = 0; piece < 4; piece++) {
+      await body.room();
+      body.add(HELD_MAX / 2);
+    }
+    ended.push(i);
+    body.release();
+  });
+  await Promise.all(ends);
+  expect(ended).toEqual([0, 1, 2]);
+  expect(held.bytes).toBe(0);
 });
 
 test("an answer gives back its bytes when it was read, or nobody wants it any more", async () => {
-  const held = new HeldBytes();
-  const body = new Uint8Array(HTTP_HELD_BYTES_MAX).fill(7);
-  const read = held.answer(body) as ReadableStream<Uint8Array>;
-  let waited = held.take(MiB);
-  expect(Buffer.from(await new Response(read).arrayBuffer()).equals(body)).toBe(true);
-  (await waited)();
-  const left = held.answer(body) as ReadableStream<Uint8Array>;
-  waited = held.take(MiB);
+  const held = new HeldBytes(HELD_MAX);
+  const pieces = () => [large(3), large(HELD_MAX), large(100_000)];
+  const read = held.answer(pieces()) as ReadableStream<Uint8Array>;
+  let waited = held.whenRoom(async () => {});
+  const bytes = Buffer.from(await new Response(read).arrayBuffer());
+  expect(bytes.equals(Buffer.concat(pieces()))).toBe(true);
+  await waited;
+  const left = held.answer(pieces()) as ReadableStream<Uint8Array>;
+  waited = held.whenRoom(async () => {});
   await left.cancel();
-  (await waited)();
-  expect(held.answer(new Uint8Array(10))).toEqual(new Uint8Array(10));
+  await waited;
+  expect(held.bytes).toBe(0);
 });
 
 test("a failure while an answer is made lets the next one on", async () => {
-  const held = new HeldBytes();
-  const giveBack = await held.take(HTTP_HELD_BYTES_MAX);
+  const held = new HeldBytes(HELD_MAX);
+  const body = held.openBody(() => {});
+  body.add(HELD_MAX);
   const failing = held.whenRoom(() => Promise.reject(new Error("no")));
   const next = held.whenRoom(async () => "next");
-  giveBack();
+  body.release();
   await expect(failing).rejects.toThrow("no");
   expect(await next).toBe("next");
+});
+
+test("a body that brings too little is cut while others wait, and no other", async () => {
+  const held = new HeldBytes(HELD_MAX, 0);
+  const cut: string[] = [];
+  const slow = held.openBody(() => {
+    cut.push("slow");
+    slow.release();
+  });
+  slow.add(HELD_MAX - 1);
+  const whole = held.openBody(() => cut.push("whole"));
+  whole.add(1);
+  whole.complete();
+  await held.whenRoom(async () => {});
+  expect(cut).toEqual(["slow"]);
+  expect(held.bytes).toBe(1);
+});
+
+test("slow uploads hold nobody up, and those that fill all there is are cut", async () => {
+  const cairn = await startCairn();
+  const http = new HttpClient(cairn.httpPort);
+  const head = `POST ${eventsPath("slow")} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
+  const sockets: Socket[] = [];
+  let answers = "";
+  const upload = (bytes: number) => {
+    const socket = connect(cairn.httpPort, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.on("data", (chunk) => {
+      answers += chunk;
+    });
+    socket.write(`${head}Content-Length: ${HTTP_BODY_BYTES_MAX}\r\n\r\n`);
+    socket.write(Buffer.alloc(bytes, " "));
+    sockets.push(socket);
+  };
+  // Were each counted as what it may become, these would be four times what may be held.
+  for (let i = 0; i < (4 * HTTP_HELD_BYTES_MAX) / HTTP_BODY_BYTES_MAX; i++) upload(100 * KiB);
+  await until(async () => (await heldBytes(http)) >= sockets.length * 100 * KiB, "all have come");
+  const event = { event_name: "E", payload: "x".repeat(MiB) };
+  expect((await http.append("quick", event)).status).toBe(201);
+  expect(answers).toBe("");
+  // And these bring nearly all that they promise.
+  const before = residentBytes(cairn.pid);
+  for (let i = 0; i < (2 * HTTP_HELD_BYTES_MAX) / HTTP_BODY_BYTES_MAX; i++) {
+    upload(HTTP_BODY_BYTES_MAX - 1);
+  }
+  await until(async () => (await heldBytes(http)) >= HTTP_HELD_BYTES_MAX, "all is held");
+  expect((await http.append("quick", event)).status).toBe(201);
+  expect(answers).toMatch(/^HTTP\/1.1 408 /);
+  expect(answers).toContain("the body came too slowly");
+  expect(residentBytes(cairn.pid) - before).toBeLessThan(4 * HTTP_HELD_BYTES_MAX);
+  for (const socket of sockets) socket.destroy();
+  await until(async () => (await heldBytes(http)) === 0, "nothing is held");
+  expect((await http.get(eventsPath("slow"))).body.events).toEqual([]);
+  expect(await cairn.stop()).toBe(0);
+});
+
+test("a server that is told to stop does not wait for a body that never ends", async () => {
+  const cairn = await startCairn();
+  const socket = connect(cairn.httpPort, "127.0.0.1");
+  socket.on("error", () => {});
+  const head = `POST ${eventsPath("s")} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
+  socket.write(`${head}Content-Length: 100\r\n\r\n{"event_name":`);
+  const http = new HttpClient(cairn.httpPort);
+  // Beside the one that asks.
+  await until(async () => (await figure(http, "cairn_http_requests_in_flight")) === 2, "it came");
+  expect(await cairn.stop()).toBe(0);
+  socket.destroy();
 });
 
 test("clients that do not read their answers are cut where others wait", async () => {
@@ -63,7 +156,7 @@ test("clients that do not read their answers are cut where others wait", async (
   const before = residentBytes(cairn.pid);
   const sockets: Socket[] = [];
   let cut = 0;
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 100; i++) {
     const socket = connect(cairn.httpPort, "127.0.0.1");
     socket.pause();
     socket.on("error", () => {});
@@ -71,9 +164,10 @@ test("clients that do not read their answers are cut where others wait", async (
     socket.write(`GET ${eventsPath("large")} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     sockets.push(socket);
   }
-  // 40 answers of 8 MiB are asked for, more than may be held: another reader still gets one.
+  // 100 answers of 8 MiB are asked for, more than may be held: another reader still gets one.
   const { body } = await http.get(eventsPath("large"));
   expect(body.events).toHaveLength(2);
+  expect(await heldBytes(http)).toBeLessThan(HTTP_HELD_BYTES_MAX + 9 * MiB);
   expect(residentBytes(cairn.pid) - before).toBeLessThan(512 * MiB);
   for (const socket of sockets) socket.resume();
   for (const socket of sockets) socket.destroy();
@@ -81,6 +175,16 @@ test("clients that do not read their answers are cut where others wait", async (
   expect((await http.get("/v1")).status).toBe(200);
   await cairn.stop();
 });
+
+async function heldBytes(http: HttpClient): Promise<number> {
+  return figure(http, "cairn_http_held_bytes");
+}
+
+/** A figure without labels. */
+async function figure(http: HttpClient, name: string): Promise<number> {
+  const { body } = await http.get("/metrics");
+  return Number(new RegExp(`^${name} (\\d+)`, "m").exec(body)?.[1]);
+}
 
 function residentBytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");

@@ -2,10 +2,12 @@
  * Reads and look-ups over HTTP beyond what the shared suite asks: pages and their links, ETags, media types, filters in a
  * query, and what is refused.
  */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { decode } from "@msgpack/msgpack";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventsPath, exchange, expectProblem, HttpClient } from "./support/http-client.ts";
-import { type Cairn, startCairn } from "./support/server.ts";
+import { type Cairn, startCairn, until } from "./support/server.ts";
 
 const PARTITIONS = 8;
 const NUMBER_MAX = Number.MAX_SAFE_INTEGER;
@@ -348,4 +350,22 @@ test("HEAD answers as GET, without the body", async () => {
       expect(head.headers.get(name)).toBe(get.headers.get(name));
     }
   }
+});
+
+test("a long page is written in turn with what others ask", async () => {
+  const payload = "x".repeat(1_000);
+  const events = Array(2_000).fill({ event_name: "E", payload });
+  for (let i = 0; i < 4; i++) expect((await http.append("long", events)).status).toBe(201);
+  const reader = connect(cairn.httpPort, "127.0.0.1");
+  const other = connect(cairn.respPort, "127.0.0.1");
+  await Promise.all([once(reader, "connect"), once(other, "connect")]);
+  const answered: string[] = [];
+  reader.once("data", () => answered.push("page"));
+  other.once("data", () => answered.push("pong"));
+  reader.write(`GET ${eventsPath("long")} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  other.write("PING\r\n");
+  await until(() => answered.length === 2, "both are answered");
+  expect(answered).toEqual(["pong", "page"]);
+  reader.destroy();
+  other.destroy();
 });

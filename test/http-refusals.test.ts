@@ -32,7 +32,7 @@ describe("methods", () => {
     ["/v1", "GET, HEAD"],
     ["/v1/streams", "GET, HEAD"],
     ["/v1/streams/s", "GET, HEAD"],
-    ["/v1/streams/s/events", "POST, GET, HEAD"],
+    ["/v1/streams/s/events", "GET, HEAD, POST"],
     ["/v1/transactions", "POST"],
     ["/v1/events", "GET, HEAD"],
     ["/v1/events/x", "GET, HEAD"],
@@ -58,6 +58,8 @@ describe("methods", () => {
       "/v1/stream",
       "/v1/streams/s/event",
       "/v1/streams/a/b/events",
+      "/v1/streams//events",
+      "/v1%2Fstreams",
     ]) {
       expectProblem(
         await http.get(path),
@@ -67,6 +69,12 @@ describe("methods", () => {
       );
       expect((await http.post(path, {})).status).toBe(404);
     }
+  });
+
+  test("are the same with percent signs where none are needed", async () => {
+    const answer = await http.post("/v1/%73treams/%70ercent/even%74s", { event_name: "E" });
+    expect(answer.status).toBe(201);
+    expect((await http.get("/v1/streams/percent/events")).body.events).toHaveLength(1);
   });
 });
 

@@ -4,7 +4,7 @@
  */
 import { connect } from "node:net";
 import { expect, test } from "vitest";
-import { createApp } from "../server/http/app.ts";
+import { HttpApp } from "../server/http/app.ts";
 import { RequestObserver } from "../server/http/observe-requests.ts";
 import { LOGGED_PATH_LENGTH_MAX } from "../server/limits.ts";
 import { type LogFormat, type LogLevel, StderrLog } from "../server/stderr-log.ts";
@@ -24,7 +24,7 @@ function open(level: LogLevel = "info", format: LogFormat = "json") {
       return true;
     },
   });
-  const app = createApp(
+  const app = new HttpApp(
     { http: { host: "127.0.0.1", port: 0 }, allowedHosts: [] },
     {
       ready: () => ({ ready: false, reason: "full" }),
@@ -35,7 +35,7 @@ function open(level: LogLevel = "info", format: LogFormat = "json") {
           ...ROUTE,
           method: "POST",
           path: "/v1/streams/{stream}/events",
-          handle: (context) => context.text("stored", 201, { "Content-Length": "6" }),
+          handle: () => new Response("stored", { status: 201, headers: { "Content-Length": "6" } }),
         },
         {
           ...ROUTE,
@@ -51,7 +51,7 @@ function open(level: LogLevel = "info", format: LogFormat = "json") {
   return {
     async ask(path: string, init: RequestInit = {}) {
       const headers = { Host: "localhost", ...(init.headers as Record<string, string>) };
-      return await app.request(path, { ...init, headers });
+      return await app.respond(new Request(`http://localhost${path}`, { ...init, headers }));
     },
     text() {
       log.flush();

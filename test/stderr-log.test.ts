@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { LOG_HELD_BYTES_MAX } from "../server/limits.ts";
+import { LOG_GATHERED_BYTES_MAX, LOG_HELD_BYTES_MAX } from "../server/limits.ts";
 import { type LogFormat, type LogLevel, StderrLog } from "../server/stderr-log.ts";
 import { RespClient } from "./support/resp-client.ts";
 import { startCairn, until } from "./support/server.ts";
@@ -74,13 +74,15 @@ describe("a line", () => {
     expect(writes).toHaveLength(1);
   });
 
-  test("gathered comes at the end of the turn", async () => {
+  test("gathered comes together, a little later, or once there is much of it", async () => {
     const { log, text } = open();
     log.gather("a");
     log.gather("b");
     expect(text()).toBe("");
-    await new Promise(setImmediate);
-    expect(messages(text())).toBe("info  a\ninfo  b\n");
+    await until(() => messages(text()) === "info  a\ninfo  b\n", "both are written");
+    const long = "x".repeat(LOG_GATHERED_BYTES_MAX);
+    log.gather(long);
+    expect(messages(text())).toBe(`info  a\ninfo  b\ninfo  ${long}\n`);
   });
 });
 

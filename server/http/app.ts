@@ -4,7 +4,6 @@
  * Every answer that is an error is a problem (RFC 9457), the unknown path and the wrong method included. What
  * cannot be parsed as HTTP is answered by Bun.serve with a bare status, before anything here.
  */
-import { Hono } from "hono";
 import { AssertionError } from "../assert.ts";
 import { type Address, formatAddress, isLoopback } from "../config.ts";
 import { CoreTrap, MemoryRefused } from "../core/core.ts";
@@ -13,24 +12,18 @@ import {
   CONNECTIONS_MAX,
   HTTP_HEADER_TIMEOUT_SECONDS,
   HTTP_REQUEST_TIMEOUT_SECONDS,
+  HTTP_STOP_MS,
 } from "../limits.ts";
 import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { Tell } from "../stderr-log.ts";
-import { requestCheck } from "./check-request.ts";
-import { shareWith } from "./cors.ts";
-import { headAsGet } from "./head.ts";
+import { type RequestCheck, requestCheck } from "./check-request.ts";
+import { OriginSharing } from "./cors.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { metricsRoutes } from "./metrics.ts";
 import type { RequestObserver } from "./observe-requests.ts";
-import {
-  type DoorApp,
-  type Operation,
-  type Readiness,
-  type RequestNote,
-  type Responder,
-  register,
-} from "./operation.ts";
+import { DoorContext, type DoorWork, type Operation, type Readiness } from "./operation.ts";
 import { ProblemError, problem, problemOfError } from "./problem.ts";
+import { Router } from "./router.ts";
 
 export interface HttpParts {
   readonly ready: () => Readiness;
@@ -47,6 +40,8 @@ export interface HttpParts {
   readonly requestsMax?: () => number;
   /** Ends the answers that have no end of their own, when the door stops. */
   readonly endFeeds?: () => void;
+  /** Bytes of bodies and answers that the operations hold now. */
+  readonly heldBytes?: () => number;
 }
 
 interface HttpSettings {
@@ -61,6 +56,8 @@ export interface HttpDoor {
   readonly port: number;
   /** Requests that are being answered now, feeds included. */
   pendingRequests(): number;
+  /** Bytes of bodies that come and of answers that are not taken yet. */
+  heldBytes(): number;
   /** Takes no new connections; resolves when what is under way is answered. */
   stop(): Promise<void>;
 }
@@ -70,24 +67,19 @@ const BODY_BYTES_CUT = Number.MAX_SAFE_INTEGER;
 
 /** Opens the HTTP door. Throws OpenError when the address cannot be had. */
 export function serveHttp(settings: HttpSettings, parts: HttpParts): HttpDoor {
-  const work: WorkCount = { count: 0 };
-  const requestsMax = parts.requestsMax ?? (() => CONNECTIONS_MAX);
-  const server = listen(settings.http, createApp(settings, parts), work, requestsMax);
+  const app = new HttpApp(settings, parts);
+  const server = listen(settings.http, app, parts.requestsMax ?? (() => CONNECTIONS_MAX));
   const port = server.port ?? settings.http.port;
   return {
     address: formatAddress({ host: settings.http.host, port }),
     port,
     pendingRequests: () => server.pendingRequests,
-    stop: () => stopInOrder(server, work, parts.endFeeds ?? (() => {})),
+    heldBytes: parts.heldBytes ?? (() => 0),
+    stop: () => stopInOrder(server, app.work, parts.endFeeds ?? (() => {})),
   };
 }
 
-function listen(
-  address: Address,
-  app: DoorApp,
-  work: WorkCount,
-  requestsMax: () => number,
-): Bun.Server<undefined> {
+function listen(address: Address, app: HttpApp, requestsMax: () => number): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname: address.host,
@@ -100,12 +92,7 @@ function listen(
         if (server.pendingRequests > requestsMax()) return refuseConnection(requestsMax());
         // The header came in time; what the whole takes has its own limit. Neither is lengthened by a trickle.
         server.timeout(request, HTTP_REQUEST_TIMEOUT_SECONDS);
-        const answer = app.fetch(headAsGet(request), { server, route: null });
-        if (!(answer instanceof Promise)) return answer;
-        work.count++;
-        return answer.finally(() => {
-          work.count--;
-        });
+        return app.respond(request, server);
       },
     });
   } catch (error) {
@@ -124,27 +111,30 @@ function refuseConnection(limit: number): Response {
 }
 
 /**
- * Lets the requests under way end, then closes what is left. Bun's own orderly stop would wait for connections that
- * sent no request too, until their time limit.
+ * Lets the requests under way end, then closes what is left: who still sends a body, and who does not take an answer.
+ * Bun's own orderly stop would wait for connections that sent no request too, until their time limit.
  */
 async function stopInOrder(
   server: Bun.Server<undefined>,
-  work: WorkCount,
+  work: DoorWork,
   endFeeds: () => void,
 ): Promise<void> {
   const stopped = server.stop();
   endFeeds();
-  const deadlineMs = performance.now() + HTTP_REQUEST_TIMEOUT_SECONDS * 1_000;
+  const askedAtMs = performance.now();
   let pending = server.pendingRequests;
-  let changedAtMs = performance.now();
-  while (server.pendingRequests > 0 && performance.now() < deadlineMs) {
+  let changedAtMs = askedAtMs;
+  while (server.pendingRequests > 0) {
     await Bun.sleep(STOP_POLL_MS);
-    if (server.pendingRequests !== pending || work.count > 0) {
+    const nowMs = performance.now();
+    if (nowMs - askedAtMs > HTTP_REQUEST_TIMEOUT_SECONDS * 1_000) break;
+    if (work.unansweredCount > work.readingCount) continue;
+    if (server.pendingRequests !== pending) {
       pending = server.pendingRequests;
-      changedAtMs = performance.now();
+      changedAtMs = nowMs;
     }
-    // All are answered, and those that are left are not taken.
-    if (performance.now() - changedAtMs > STOP_STALLED_MS) break;
+    // What is left waits for its client.
+    if (nowMs - changedAtMs > STOP_STALLED_MS || nowMs - askedAtMs > HTTP_STOP_MS) break;
   }
   await server.stop(true);
   await stopped;
@@ -152,54 +142,76 @@ async function stopInOrder(
 
 /** How often a stop looks whether a request is still under way; Bun tells the count, not the moment. */
 const STOP_POLL_MS = 5;
-/** Answers of which none is taken whole for this long, milliseconds, are cut when the door stops. */
+/** Requests of which none ends for this long, milliseconds, are cut when the door stops. */
 const STOP_STALLED_MS = 2_000;
 
-/** Requests that have no answer yet. */
-interface WorkCount {
-  count: number;
-}
-
 /** The routes without a socket, for tests and for `serveHttp`. */
-export function createApp(settings: HttpSettings, parts: HttpParts): DoorApp {
-  const app: DoorApp = new Hono();
-  register(app, [
-    ...healthRoutes(parts.ready),
-    ...(parts.metrics === undefined ? [] : metricsRoutes(parts.metrics)),
-    ...(parts.operations ?? []),
-  ]);
-  app.onError((error, context) => {
+export class HttpApp {
+  readonly work: DoorWork = { unansweredCount: 0, readingCount: 0 };
+  private readonly parts: HttpParts;
+  private readonly router: Router;
+  private readonly check: RequestCheck;
+  /** Null where no page of another origin may use the door. */
+  private readonly sharing: OriginSharing | null;
+
+  constructor({ http, allowedHosts, corsOrigins = [] }: HttpSettings, parts: HttpParts) {
+    this.parts = parts;
+    this.router = new Router([
+      ...healthRoutes(parts.ready),
+      ...(parts.metrics === undefined ? [] : metricsRoutes(parts.metrics)),
+      ...(parts.operations ?? []),
+    ]);
+    this.check = requestCheck(isLoopback(http.host), allowedHosts);
+    this.sharing = corsOrigins.length === 0 ? null : new OriginSharing(corsOrigins);
+  }
+
+  respond(request: Request, server?: Bun.Server<undefined>): Response | Promise<Response> {
+    const startedAt = performance.now();
+    const context = new DoorContext(request, this.work, server);
+    let answer: Response | Promise<Response>;
+    try {
+      answer =
+        this.sharing?.preflight(request) ?? this.check(context) ?? this.router.handle(context);
+    } catch (error) {
+      answer = this.refusal(context, error);
+    }
+    if (answer instanceof Promise) return this.respondLater(context, answer, startedAt);
+    return this.answered(context, answer, startedAt);
+  }
+
+  private async respondLater(
+    context: DoorContext,
+    handled: Promise<Response>,
+    startedAt: number,
+  ): Promise<Response> {
+    this.work.unansweredCount++;
+    let answer: Response;
+    try {
+      answer = await handled;
+    } catch (error) {
+      answer = this.refusal(context, error);
+    }
+    this.work.unansweredCount--;
+    return this.answered(context, answer, startedAt);
+  }
+
+  /** What every answer passes last. */
+  private answered(context: DoorContext, answer: Response, startedAt: number): Response {
+    this.sharing?.permit(context.request, answer);
+    this.parts.observer?.answered(context, answer, performance.now() - startedAt);
+    return answer;
+  }
+
+  private refusal({ request, path }: DoorContext, error: unknown): Response {
     if (error instanceof ProblemError) return error.response;
     if (error instanceof StoreError) return problemOfError(error);
     if (error instanceof MemoryRefused) {
       return problemOfError(new StoreError("READONLY", error.message));
     }
-    if (error instanceof CoreTrap || error instanceof AssertionError) parts.crash?.(error);
+    if (error instanceof CoreTrap || error instanceof AssertionError) this.parts.crash?.(error);
     const id = crypto.randomUUID();
-    parts.log(
-      `error ${id}: ${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`,
-      "error",
-    );
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.parts.log(`error ${id}: ${request.method} ${path}: ${text}`, "error");
     return problem(500, "INTERNAL", `internal error ${id}`);
-  });
-  app.fetch = guarded(app.fetch, settings, parts.observer);
-  return app;
-}
-
-/**
- * The same with what every request passes first. It stands around the routes and not among them, as middleware
- * would: Hono answers a request with one handler faster than through a chain of them.
- */
-function guarded(
-  route: DoorApp["fetch"],
-  { http, allowedHosts, corsOrigins = [] }: HttpSettings,
-  observer: RequestObserver | undefined,
-): DoorApp["fetch"] {
-  const check = requestCheck(isLoopback(http.host), allowedHosts);
-  const checked: Responder = (request, env) => check(request) ?? route(request, env);
-  const shared = corsOrigins.length === 0 ? checked : shareWith(corsOrigins, checked);
-  return (request, env) => {
-    const note: RequestNote = env !== undefined && "route" in env ? env : { route: null };
-    return observer === undefined ? shared(request, note) : observer.watch(request, note, shared);
-  };
+  }
 }

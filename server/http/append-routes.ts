@@ -13,7 +13,7 @@ import { APPEND_EXAMPLES, APPEND_SCHEMAS, TRANSACTION_EXAMPLES } from "./event-s
 import type { HeldBytes } from "./held-bytes.ts";
 import type { DoorContext, Operation } from "./operation.ts";
 import { problemOfError } from "./problem.ts";
-import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
+import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathParameter, readQuery } from "./request.ts";
 import { parseNumber, unexpectedValue } from "./schema.ts";
 
 const STREAM_EVENTS = "/v1/streams/{stream}/events";
@@ -37,7 +37,7 @@ export function appendRoutes(appends: Appends, held: HeldBytes): Operation[] {
       },
       answers: {
         201: { ...APPENDED, headers: [...APPENDED_HEADERS, "ETag"] },
-        ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503),
+        ...problems(400, 406, 408, 409, 412, 413, 415, 421, 428, 500, 503),
       },
       handle: (context) => appendToStream(context, appends, held),
     },
@@ -54,7 +54,10 @@ export function appendRoutes(appends: Appends, held: HeldBytes): Operation[] {
         schemas: APPEND_SCHEMAS.transaction,
         examples: TRANSACTION_EXAMPLES,
       },
-      answers: { 201: APPENDED, ...problems(400, 406, 409, 412, 413, 415, 421, 428, 500, 503) },
+      answers: {
+        201: APPENDED,
+        ...problems(400, 406, 408, 409, 412, 413, 415, 421, 428, 500, 503),
+      },
       handle: (context) => appendTransaction(context, appends, held),
     },
   ];
@@ -68,13 +71,13 @@ async function appendToStream(
   readQuery(context, {});
   const type = bodyType(context);
   const encoding = answerEncoding(context);
-  const streamId = checkedStreamId(pathSegment(context, STREAM_EVENTS, "stream"));
+  const streamId = checkedStreamId(pathParameter(context, "stream"));
   const expected = expectedByHeaders(context);
   const body = await readBody(context, held);
   try {
     const request = { streamId, expected, body: body.bytes, bodyType: type, encoding };
     const answer = await appends.run(request);
-    return created(answer, encoding, `"${answer.lastVersion}"`);
+    return created(context, answer, encoding, `"${answer.lastVersion}"`);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const { current_version: current, event_index: index } = error.facts;
@@ -96,7 +99,7 @@ async function appendTransaction(
   const type = bodyType(context);
   const encoding = answerEncoding(context);
   for (const header of ["If-Match", "If-None-Match"]) {
-    if (context.req.raw.headers.has(header)) {
+    if (context.request.headers.has(header)) {
       const text = `${header} is not taken here: each event says its own expected_version`;
       throw new StoreError("INVALIDARG", text);
     }
@@ -104,20 +107,21 @@ async function appendTransaction(
   const body = await readBody(context, held);
   try {
     const request = { streamId: null, expected: null, body: body.bytes, bodyType: type, encoding };
-    return created(await appends.run(request), encoding, null);
+    return created(context, await appends.run(request), encoding, null);
   } finally {
     body.release();
   }
 }
 
 function created(
+  context: DoorContext,
   { body, isRepeat, firstEventId }: AppendAnswer,
   encoding: Encoding,
   etag: string | null,
 ): Response {
+  context.answerBytes = body.length;
   const headers: Record<string, string> = {
     "Content-Type": encoding === Encoding.msgpack ? MSGPACK_TYPE : JSON_TYPE,
-    "Content-Length": String(body.length), // for the log too, which sees the head alone
     "Cache-Control": "no-store",
     Vary: "Accept",
     Location: `/v1/events/${firstEventId}`,
@@ -140,7 +144,7 @@ function checkedStreamId(text: string): Uint8Array {
 
 /** What If-Match or If-None-Match expects of the stream's version; null where neither is given. */
 function expectedByHeaders(context: DoorContext): Expected | null {
-  const { headers } = context.req.raw;
+  const { headers } = context.request;
   const match = headers.get("If-Match");
   const noneMatch = headers.get("If-None-Match");
   if (match !== null && noneMatch !== null) {

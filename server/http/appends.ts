@@ -121,11 +121,13 @@ export class Appends {
       area.reserve(exports.ANSWER_WRITE_MAX.value as number);
       area.tail = exports.answerWriteInRow(area.tail, index, encoding) >>> 0;
     }
-    const rows = area.memory.slice(area.origin + start, area.tail);
+    // In JSON a comma follows each row, which one alone does not need.
+    const end = isSingle && encoding !== Encoding.msgpack ? area.tail - 1 : area.tail;
+    const rows = area.memory.slice(area.origin + start, end);
     area.clear();
     const { firstEventId, lastVersion } = store.appendSummary();
     return {
-      body: isSingle ? single(rows, encoding) : rowOf({}, "events", count, [rows], {}, encoding),
+      body: isSingle ? rows : Buffer.concat(rowOf({}, "events", count, [rows], {}, encoding)),
       isRepeat: store.wasRepeated,
       firstEventId,
       lastVersion,
@@ -142,11 +144,6 @@ export class Appends {
     if (error instanceof MemoryRefused) return new StoreError("READONLY", error.message);
     return this.parts.crash(error);
   }
-}
-
-/** Without the comma that follows JSON in a row. */
-function single(rows: Uint8Array, encoding: Encoding): Uint8Array {
-  return encoding === Encoding.msgpack ? rows : rows.subarray(0, rows.length - 1);
 }
 
 function failure({ answer, isAppended }: Pending, outcome: Outcome): StoreError {

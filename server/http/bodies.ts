@@ -4,16 +4,16 @@
 import { StoreError, tooLarge } from "../errors.ts";
 import { HTTP_BODY_BYTES_MAX, HTTP_SMALL_BYTES } from "../limits.ts";
 import { quote } from "../usage.ts";
-import type { HeldBytes } from "./held-bytes.ts";
+import type { HeldBody, HeldBytes } from "./held-bytes.ts";
 import type { DoorContext } from "./operation.ts";
 import { ProblemError, problem } from "./problem.ts";
 import { JSON_TYPE, MSGPACK_TYPE } from "./request.ts";
 
 /** The media type of an append's body; anything else, and none, is 415. */
 export function bodyType(context: DoorContext): typeof JSON_TYPE | typeof MSGPACK_TYPE {
-  const header = context.req.raw.headers.get("Content-Type");
+  const header = context.request.headers.get("Content-Type");
   const type = header?.split(";")[0]?.trim().toLowerCase();
-  const coding = context.req.raw.headers.get("Content-Encoding");
+  const coding = context.request.headers.get("Content-Encoding");
   if (coding !== null && coding.toLowerCase() !== "identity") {
     throw unsupported(`Content-Encoding ${quote(coding)} is not taken: send the body as it is`, {
       "Accept-Encoding": "identity",
@@ -37,48 +37,67 @@ export interface Body {
   readonly release: () => void;
 }
 
-/** All of the body, as soon as there is room for it. Throws TOOLARGE when it is known to be longer than the limit. */
+/** All of the body. Throws TOOLARGE when it is known to be longer than the limit. */
 export async function readBody(context: DoorContext, held: HeldBytes): Promise<Body> {
-  const { raw } = context.req;
-  const header = raw.headers.get("Content-Length");
-  const length = header === null ? null : Number(header);
+  const { request, work, contentLength } = context;
+  const length = contentLength === null ? null : Number(contentLength);
   if (length !== null && length > HTTP_BODY_BYTES_MAX) throw bodyTooLarge(length);
-  if (length === null && raw.body !== null) return readChunks(raw.body, held);
-  const isSmall = length === null || length <= HTTP_SMALL_BYTES;
-  const release = isSmall ? nothing : await held.take(length);
+  work.readingCount++;
   try {
-    return { bytes: new Uint8Array(await raw.arrayBuffer()), release };
-  } catch {
-    release();
-    throw endedEarly();
+    // A stream costs more than what a small body is: it is not asked for without need.
+    const isSmall = length !== null && length <= HTTP_SMALL_BYTES;
+    const stream = isSmall ? null : request.body;
+    if (stream !== null) return await readPieces(stream, held);
+    return { bytes: await request.bytes(), release: nothing };
+  } catch (error) {
+    throw error instanceof StoreError || error instanceof ProblemError ? error : endedEarly();
+  } finally {
+    work.readingCount--;
   }
 }
 
-/** A body of unknown length is counted as it comes: as one of the largest, once it is no longer small. */
-async function readChunks(body: ReadableStream<Uint8Array>, held: HeldBytes): Promise<Body> {
-  const chunks: Uint8Array[] = [];
+/** A large body, or one of unknown length: it is counted once it is no longer small. */
+async function readPieces(stream: ReadableStream<Uint8Array>, held: HeldBytes): Promise<Body> {
+  const pieces: Uint8Array[] = [];
   let size = 0;
-  let release: (() => void) | null = null;
-  const reader = body.getReader();
+  let body: HeldBody | null = null;
+  const reader = stream.getReader();
   try {
     while (true) {
+      await body?.room();
       const { done, value } = await reader.read();
-      if (done) return { bytes: Buffer.concat(chunks, size), release: release ?? nothing };
-      chunks.push(value);
+      if (body?.isCut) throw tooSlow();
+      if (done) {
+        body?.complete();
+        return { bytes: Buffer.concat(pieces, size), release: body?.release ?? nothing };
+      }
+      pieces.push(value);
       size += value.length;
       if (size > HTTP_BODY_BYTES_MAX) {
         await reader.cancel();
         throw bodyTooLarge(size);
       }
-      if (size > HTTP_SMALL_BYTES) release ??= await held.take(HTTP_BODY_BYTES_MAX);
+      if (body !== null) {
+        body.add(value.length);
+      } else if (size > HTTP_SMALL_BYTES) {
+        body = held.openBody(() => void reader.cancel().catch(nothing));
+        body.add(size);
+      }
     }
   } catch (error) {
-    release?.();
-    throw error instanceof StoreError ? error : endedEarly();
+    body?.release();
+    throw error;
   }
 }
 
 function nothing(): void {}
+
+/** Others waited for the room that its first part took. */
+function tooSlow(): ProblemError {
+  const text =
+    "the body came too slowly while others waited for room: nothing was written, send it again";
+  return new ProblemError(problem(408, "INVALIDARG", text, { headers: { Connection: "close" } }));
+}
 
 /** The client went away, and nobody sees this. */
 function endedEarly(): StoreError {

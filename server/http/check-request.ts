@@ -2,10 +2,11 @@
  * What every request passes before its route: who it was meant for, and that its length is not in doubt.
  */
 import { isLoopback } from "../config.ts";
+import type { DoorContext } from "./operation.ts";
 import { problem } from "./problem.ts";
 
 /** Refuses a request, or lets it pass: null. */
-export type RequestCheck = (request: Request) => Response | null;
+export type RequestCheck = (context: DoorContext) => Response | null;
 
 /**
  * Refuses a Host header that a page of another site may have sent through DNS rebinding: a door bound to loopback
@@ -18,11 +19,11 @@ export function requestCheck(
 ): RequestCheck {
   /** The last header that was found right: nearly all requests have the same. */
   let right: string | null = null;
-  return ({ headers }) => {
-    if (headers.get("Content-Length")?.includes(",")) {
+  return ({ request, contentLength }) => {
+    if (contentLength?.includes(",")) {
       return ambiguous("the request has more than one Content-Length header");
     }
-    const header = headers.get("Host") ?? "";
+    const header = request.headers.get("Host") ?? "";
     if (header === right) return null;
     if (header.includes(",")) return ambiguous("the request has more than one Host header");
     // Without one that is a host Bun gives the request no absolute URL.

@@ -74,6 +74,7 @@ const WHEN: Readonly<Record<number, string>> = {
   406: "Accept takes none of the media types that there are.",
   409: "Another partition key, an event id that stands for other content, or a position beyond the end.",
   412: "The stream has another version than was expected.",
+  408: "The body came too slowly while others waited for the memory that it took: nothing was written.",
   413: "Above a limit: `limit`, `limit_value`, `asked`.",
   415: "The body is neither JSON nor MessagePack.",
   421: "The Host header names no host that this server answers for.",

@@ -18,7 +18,6 @@ import {
   filterOf,
   patternOf,
 } from "./filter-query.ts";
-import { askedMethod } from "./head.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { EVENT_STREAM_TYPE, negotiate, readQuery } from "./request.ts";
 import { parseNumber, repeated, text, unexpectedValue } from "./schema.ts";
@@ -172,7 +171,7 @@ function sourceOptions(
 
 /** The first number to give: behind Last-Event-ID, which beats `from`. */
 function firstNumber(context: DoorContext, from: number | null): number | null {
-  const header = context.req.raw.headers.get("Last-Event-ID");
+  const header = context.request.headers.get("Last-Event-ID");
   if (header === null || header === "") return from;
   if (header === "-1") return 0;
   const last = parseNumber(header);
@@ -188,8 +187,8 @@ function encodingOf(data: "text" | "json" | null): Encoding {
 
 function feed(context: DoorContext, { feeds }: StoreParts, options: FeedOptions): Response {
   // Only what the feed itself sends keeps it open: there is no end by which it should have come.
-  context.env.server?.timeout(context.req.raw, 0);
-  const body = askedMethod(context.req.raw) === "HEAD" ? null : feeds.body(options);
+  context.server?.timeout(context.request, 0);
+  const body = context.isHead ? null : feeds.body(options);
   return new Response(body, {
     headers: {
       "Content-Type": EVENT_STREAM_TYPE,

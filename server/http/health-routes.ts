@@ -16,7 +16,7 @@ export function healthRoutes(ready: () => Readiness): Operation[] {
       tag: "Operate",
       summary: "Whether the server lives",
       answers: { 200: { ...HEALTHY, description: "It lives." }, ...problems(421) },
-      handle: (context) => context.json({ status: "ok" }, 200, NOT_STORED),
+      handle: healthy,
     },
     {
       method: "GET",
@@ -25,9 +25,9 @@ export function healthRoutes(ready: () => Readiness): Operation[] {
       tag: "Operate",
       summary: "Whether the store takes writes",
       answers: { 200: { ...HEALTHY, description: "It takes writes." }, ...problems(421, 503) },
-      handle(context) {
+      handle() {
         const { ready: isReady, reason } = ready();
-        if (isReady) return context.json({ status: "ok" }, 200, NOT_STORED);
+        if (isReady) return healthy();
         return problem(503, "READONLY", reason ?? "the store takes no writes");
       },
     },
@@ -35,4 +35,9 @@ export function healthRoutes(ready: () => Readiness): Operation[] {
 }
 
 const HEALTHY = { content: { [JSON_TYPE]: SCHEMAS.health }, headers: ["Cache-Control"] };
-const NOT_STORED = { "Cache-Control": "no-store" };
+
+function healthy(): Response {
+  return new Response(JSON.stringify({ status: "ok" }), {
+    headers: { "Content-Type": JSON_TYPE, "Cache-Control": "no-store" },
+  });
+}

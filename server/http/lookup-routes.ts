@@ -15,10 +15,9 @@ import {
 } from "./descriptions.ts";
 import { SCHEMAS } from "./event-schemas.ts";
 import { DATA_PARAMETER, patternOf } from "./filter-query.ts";
-import { askedMethod } from "./head.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { READ_HEADERS } from "./read-routes.ts";
-import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathSegment, readQuery } from "./request.ts";
+import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathParameter, readQuery } from "./request.ts";
 import { number, text } from "./schema.ts";
 
 const STREAM = "/v1/streams/{stream}";
@@ -147,7 +146,7 @@ const LINE_FEED = 0x0a;
 
 function getStream(context: DoorContext, parts: StoreParts): Response {
   readQuery(context, {});
-  const id = Buffer.from(pathSegment(context, STREAM, "stream"));
+  const id = Buffer.from(pathParameter(context, "stream"));
   checkStreamId(id, 0, id.length, "stream");
   const stream = streamOf(parts, id);
   if (stream.version === null) {
@@ -183,7 +182,7 @@ function streamOf({ store }: StoreParts, id: Uint8Array): StreamAnswer {
 
 function getPartition(context: DoorContext, { store }: StoreParts): Response {
   readQuery(context, {});
-  const partition = partitionOf(store, pathSegment(context, PARTITION, "partition"));
+  const partition = partitionOf(store, pathParameter(context, "partition"));
   const sequence = store.partitionSequence(partition);
   return answer(context, { partition_id: partition, sequence: sequence < 0 ? null : sequence });
 }
@@ -193,12 +192,12 @@ async function getEvent(context: DoorContext, parts: StoreParts): Promise<Respon
   const type = negotiate(context, [JSON_TYPE, MSGPACK_TYPE]);
   const asJson = query.data === "json" ? Encoding.jsonData : Encoding.json;
   const encoding = type === MSGPACK_TYPE ? Encoding.msgpack : asJson;
-  const eventId = pathSegment(context, EVENT, "event_id");
+  const eventId = pathParameter(context, "event_id");
   return parts.answers.whenRoom(async () => {
     const body = eventOf(parts, eventId, encoding);
     const length = { "Content-Length": String(body.length) };
     const headers = { "Content-Type": type, ...length, ...READ_HEADERS };
-    return new Response(parts.answers.answer(body, askedMethod(context.req.raw) === "HEAD"), {
+    return new Response(parts.answers.answer([body], context.isHead), {
       headers,
     });
   });

@@ -10,8 +10,7 @@ import { LOGGED_PATH_LENGTH_MAX } from "../limits.ts";
 import { Histogram, SECONDS_BOUNDS } from "../metrics/histogram.ts";
 import type { MetricsRegistry } from "../metrics/registry.ts";
 import type { StderrLog } from "../stderr-log.ts";
-import { askedMethod } from "./head.ts";
-import type { RequestNote, Responder } from "./operation.ts";
+import type { DoorContext } from "./operation.ts";
 import { codeOf } from "./problem.ts";
 
 /** What pollers ask every few seconds is no news. */
@@ -47,29 +46,12 @@ export class RequestObserver {
     this.log = log;
   }
 
-  /** Lets the request be answered, and notes how. */
-  watch(request: Request, note: RequestNote, answer: Responder): Response | Promise<Response> {
-    const startedAt = performance.now();
-    const response = answer(request, note);
-    if (response instanceof Promise) {
-      return response.then((settled) => this.noted(request, note, settled, startedAt));
-    }
-    return this.noted(request, note, response, startedAt);
-  }
-
-  private noted(
-    request: Request,
-    note: RequestNote,
-    response: Response,
-    startedAt: number,
-  ): Response {
-    const durationMs = performance.now() - startedAt;
-    const method = askedMethod(request);
-    const route = note.route ?? NO_ROUTE;
-    this.count(method, route, response.status, durationMs);
+  /** Notes how a request was answered. */
+  answered(context: DoorContext, response: Response, durationMs: number): void {
+    const route = context.route ?? NO_ROUTE;
+    this.count(context.request.method, route, response.status, durationMs);
     if (response.status >= 400) this.countError(response, route);
-    this.tell(request, response, method, route, durationMs);
-    return response;
+    this.tell(context, response, durationMs);
   }
 
   addFigures(metrics: MetricsRegistry): void {
@@ -123,36 +105,26 @@ export class RequestObserver {
   }
 
   private tell(
-    request: Request,
+    { request, path, route, contentLength, answerBytes }: DoorContext,
     { status, headers }: Response,
-    method: string,
-    route: string,
     durationMs: number,
   ): void {
     const level = status >= 500 ? "warn" : "info";
-    const shown = POLLED.has(route) ? "debug" : level;
+    const shown = route !== null && POLLED.has(route) ? "debug" : level;
     if (!this.log.isOn(shown)) return;
     this.log.gather("http request", shown, {
-      method,
-      path: pathOf(request.url).slice(0, LOGGED_PATH_LENGTH_MAX),
-      route,
+      method: request.method,
+      path: path.slice(0, LOGGED_PATH_LENGTH_MAX),
+      route: route ?? NO_ROUTE,
       status,
       duration_ms: Math.round(durationMs * 1_000) / 1_000,
-      request_bytes: lengthIn(request.headers),
-      bytes: lengthIn(headers),
+      request_bytes: lengthOf(contentLength),
+      bytes: answerBytes ?? lengthOf(headers.get("Content-Length")),
     });
   }
 }
 
-/** The path of an absolute URL as it stands there, percent signs included: Hono's own is decoded. */
-function pathOf(url: string): string {
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  const end = url.indexOf("?", start);
-  return end < 0 ? url.slice(start) : url.slice(start, end);
-}
-
-/** The body's length, where the head has it. */
-function lengthIn(headers: Headers): number | undefined {
-  const text = headers.get("Content-Length");
-  return text === null ? undefined : Number(text);
+/** A body's length, where the head tells it. */
+function lengthOf(header: string | null): number | undefined {
+  return header === null ? undefined : Number(header);
 }

@@ -1,28 +1,60 @@
 /**
  * The shape of every route: one object says the path, what the request may bring and what comes of it, and handles
- * it. The routes are registered from it, requests are checked by it and /openapi.json is made of it.
+ * it. The router finds it, requests are checked by it and /openapi.json is made of it.
  */
-import type { Context, Hono } from "hono";
 import type { OutputArea } from "../core/core.ts";
 import type { EventStore } from "../store/event-store.ts";
 import type { BodySchemas } from "./event-schemas.ts";
 import type { Feeds } from "./feed.ts";
 import type { HeldBytes } from "./held-bytes.ts";
-import { problem } from "./problem.ts";
 import type { JsonSchema, Parameters } from "./schema.ts";
 
-/** What goes with a request through the door. */
-export interface RequestNote {
-  /** Absent where a test calls the routes without a socket. */
-  readonly server?: Bun.Server<undefined>;
-  /** The route that took the request, as Hono writes it; null where none has. */
-  route: string | null;
+/** What a stop of the door waits for. */
+export interface DoorWork {
+  /** Requests that have no answer yet. */
+  unansweredCount: number;
+  /** Those of them whose body has not come. */
+  readingCount: number;
 }
 
-export type DoorContext = Context<{ Bindings: RequestNote }>;
-export type DoorApp = Hono<{ Bindings: RequestNote }>;
-/** What answers requests: the whole door, down to its routes. */
-export type Responder = (request: Request, note: RequestNote) => Response | Promise<Response>;
+/** A request on its way through the door. */
+export class DoorContext {
+  readonly request: Request;
+  /** Absent where a test calls the routes without a socket. */
+  readonly server: Bun.Server<undefined> | undefined;
+  /** What is under way in the door. */
+  readonly work: DoorWork;
+  /** The path of the request's URL as it stands there, percent signs included. */
+  readonly path: string;
+  /** What stands behind the URL's question mark; empty without one. */
+  readonly query: string;
+  /** Of the header Content-Length; null without one. */
+  readonly contentLength: string | null;
+  /** The route that took the request; null where none has. */
+  route: string | null = null;
+  /** Bytes of the answer's body, where its head does not tell them: Bun adds them then. */
+  answerBytes: number | null = null;
+  /** What stands in the path where the route has its parameter, percent signs included. */
+  parameter = "";
+
+  constructor(request: Request, work: DoorWork, server?: Bun.Server<undefined>) {
+    this.request = request;
+    this.work = work;
+    this.server = server;
+    const { url } = request;
+    const authority = url.indexOf("://");
+    const start = authority < 0 ? 0 : url.indexOf("/", authority + 3);
+    const query = url.indexOf("?", start);
+    this.path = url.slice(start, query < 0 ? undefined : query);
+    this.query = query < 0 ? "" : url.slice(query + 1);
+    this.contentLength = request.headers.get("Content-Length");
+  }
+
+  /** The answer's body goes nowhere: the client asks for the head alone. */
+  get isHead(): boolean {
+    return this.request.method === "HEAD";
+  }
+}
 
 /** Whether the store takes writes, and where it does not, why. */
 export interface Readiness {
@@ -80,44 +112,4 @@ export interface Operation {
   readonly body?: RequestBody;
   readonly answers: Readonly<Record<number, Answer>>;
   handle(context: DoorContext): Response | Promise<Response>;
-}
-
-/** Registers the operations, and what is answered where none is: 405 at a path that has other methods, else 404. */
-export function register(app: DoorApp, operations: readonly Operation[]): void {
-  const paths = new Map<string, string[]>();
-  for (const { method, path, handle } of operations) {
-    const route = honoPath(path);
-    app.on(method, route, (context) => {
-      context.env.route = route;
-      return handle(context);
-    });
-    const methods = paths.get(path) ?? [];
-    paths.set(path, [...methods, ...(method === "GET" ? ["GET", "HEAD"] : [method])]);
-  }
-  const known = [...paths].map(([path, methods]) => ({ path, methods, pattern: patternOf(path) }));
-  app.notFound((context) => {
-    const { path, method } = context.req;
-    const found = known.find(({ pattern }) => pattern.test(path));
-    if (found !== undefined) {
-      context.env.route = honoPath(found.path);
-      return methodNotAllowed(method, found.path, found.methods);
-    }
-    return problem(404, "NOTFOUND", `there is nothing at ${path}; /docs shows what there is`);
-  });
-}
-
-/** What paths match a path of OpenAPI. */
-function patternOf(path: string): RegExp {
-  return new RegExp(`^${path.replace(/[.]/g, "\\.").replace(/\{\w+\}/g, "[^/]+")}$`);
-}
-
-function methodNotAllowed(method: string, path: string, methods: readonly string[]): Response {
-  const usable = methods.filter((allowed) => allowed !== "HEAD").join(" or ");
-  return problem(405, "INVALIDARG", `${method} is not allowed at ${path}; use ${usable}`, {
-    headers: { Allow: methods.join(", ") },
-  });
-}
-
-function honoPath(path: string): string {
-  return path.replace(/\{(\w+)\}/g, ":$1");
 }

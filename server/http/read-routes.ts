@@ -14,7 +14,6 @@ import {
 import { SCHEMAS } from "./event-schemas.ts";
 import { feedOfRead } from "./feed-routes.ts";
 import { DATA_PARAMETER, FILTER_PARAMETERS, filterOf, rangeParameters } from "./filter-query.ts";
-import { askedMethod } from "./head.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { readEvents } from "./reads.ts";
 import {
@@ -22,10 +21,10 @@ import {
   JSON_TYPE,
   MSGPACK_TYPE,
   negotiate,
-  pathSegment,
+  pathParameter,
   readQuery,
 } from "./request.ts";
-import { rowOf } from "./rows.ts";
+import { rowOf, sizeOf } from "./rows.ts";
 import { text, type ValuesOf } from "./schema.ts";
 
 const STREAM_EVENTS = "/v1/streams/{stream}/events";
@@ -110,7 +109,7 @@ export function readRoutes(parts: StoreParts): Operation[] {
 
 async function readStream(context: DoorContext, parts: StoreParts): Promise<Response> {
   const { store } = parts;
-  const streamId = Buffer.from(pathSegment(context, STREAM_EVENTS, "stream"));
+  const streamId = Buffer.from(pathParameter(context, "stream"));
   checkStreamId(streamId, 0, streamId.length, "stream");
   const query = readQuery(context, STREAM_QUERY);
   const type = negotiate(context, READ_TYPES);
@@ -142,7 +141,7 @@ function versionOf(
 
 /** Whether If-None-Match names the version, or any. */
 function isUnchanged(context: DoorContext, version: number): boolean {
-  const header = context.req.raw.headers.get("If-None-Match");
+  const header = context.request.headers.get("If-None-Match");
   if (header === null) return false;
   const tags = header.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
   return tags.includes(`"${version}"`) || tags.includes("*");
@@ -151,7 +150,7 @@ function isUnchanged(context: DoorContext, version: number): boolean {
 async function readPartition(context: DoorContext, parts: StoreParts): Promise<Response> {
   const query = readQuery(context, PARTITION_QUERY);
   const type = negotiate(context, READ_TYPES);
-  const segment = pathSegment(context, PARTITION_EVENTS, "partition");
+  const segment = pathParameter(context, "partition");
   const source: ScanSource = { kind: "partition", partition: partitionOf(parts.store, segment) };
   if (type === EVENT_STREAM_TYPE) return feedOfRead(context, parts, source, query);
   return answer(context, parts, { source, query, type, before: {}, headers: {} });
@@ -203,7 +202,7 @@ async function answerNow(
   };
   const filter = filterOf(parts.store, query);
   const encoding = encodingOf(type, query);
-  const isGone = (): boolean => context.req.raw.signal.aborted;
+  const isGone = (): boolean => context.request.signal.aborted;
   const found = await readEvents(parts, { source, range, filter, encoding }, isGone);
   const { count, rows, hasMore, next } = found;
   const members = { ...before, has_more: hasMore };
@@ -212,10 +211,10 @@ async function answerNow(
   // A page of none would have itself as the next one.
   const link =
     hasMore && next !== null && query.limit !== 0 ? nextLink(context, next, isReverse) : null;
-  return new Response(parts.answers.answer(body, askedMethod(context.req.raw) === "HEAD"), {
+  return new Response(parts.answers.answer(body, context.isHead), {
     headers: {
       "Content-Type": type,
-      "Content-Length": String(body.length),
+      "Content-Length": String(sizeOf(body)),
       ...READ_HEADERS,
       ...(link === null ? {} : { Link: link }),
       ...headers,
@@ -225,7 +224,7 @@ async function answerNow(
 
 /** The same request with the number where the next page begins. */
 function nextLink(context: DoorContext, next: number, isReverse: boolean): string {
-  const url = new URL(context.req.raw.url);
+  const url = new URL(context.request.url);
   url.searchParams.set(isReverse ? "to" : "from", String(next));
   return `<${url.pathname}${url.search}>; rel="next"`;
 }

@@ -1,12 +1,11 @@
 /**
- * Runs a read of events, in the encoding that the request wants: at once, or in slices where a filter may have to look
- * at very many. The bodies are bytes that the core wrote.
+ * Runs a read of events, in the encoding that the request wants: in slices, since a page may be long to write, and a
+ * filter may have to look at very many events. The bodies are bytes that the core wrote.
  */
 import type { Encoding } from "../core/encoding.ts";
 import { StoreError } from "../errors.ts";
-import type { Filter } from "../store/filter.ts";
+import { Filter } from "../store/filter.ts";
 import type { FilteredScan, ScanRange, ScanSource } from "../store/filtered-scan.ts";
-import { stage } from "./checks.ts";
 import type { StoreParts } from "./operation.ts";
 
 export interface Read {
@@ -28,39 +27,18 @@ export interface FoundEvents {
 /** Throws CORRUPT, AHEAD; READONLY where memory is at its limit. */
 export async function readEvents(
   parts: StoreParts,
-  read: Read,
+  { source, range, filter, encoding }: Read,
   isGone: () => boolean,
 ): Promise<FoundEvents> {
-  if (read.filter === null) return readRange(parts, read);
-  const { source, range, filter, encoding } = read;
-  const scan = parts.store.openFilteredScan(source, range, filter, encoding);
-  await runInSlices(parts, scan, isGone);
+  const scan = parts.store.openFilteredScan(source, range, filter ?? ALL, encoding);
+  if (!scan.advance(parts.area)) await runInSlices(parts, scan, isGone);
   return { count: scan.eventCount, rows: scan.pieces, hasMore: scan.hasMore, next: scan.next };
 }
 
-function readRange({ store, area }: StoreParts, { source, range, encoding }: Read): FoundEvents {
-  if (source.kind === "stream") {
-    const key = source.key ?? NO_BYTES;
-    const { address } = stage(store, Buffer.concat([key, source.streamId]));
-    const keyAddress = source.key === null ? 0 : address;
-    store.openStreamScan(address + key.length, source.streamId.length, keyAddress, range);
-  } else if (source.kind === "partition") {
-    store.openPartitionScan(source.partition, range);
-  } else {
-    store.openLogScan(range);
-  }
-  try {
-    const { eventCount, hasMore, next } = store.writeScan(area, encoding);
-    const rows = [area.memory.slice(area.origin, area.tail)];
-    return { count: eventCount, rows, hasMore, next };
-  } finally {
-    area.clear();
-  }
-}
+/** Without a filter a page may be long to write as well. */
+const ALL = new Filter();
 
-const NO_BYTES = new Uint8Array(0);
-
-/** Does the scan's slices in turn with others'; ends early where nobody waits for it any more. */
+/** Does the scan's further slices in turn with others'; ends early where nobody waits for it any more. */
 function runInSlices(
   { store, area }: StoreParts,
   scan: FilteredScan,
@@ -76,6 +54,6 @@ function runInSlices(
       reject(error);
     }
   };
-  slice();
+  store.slices.add(slice);
   return promise;
 }

@@ -10,30 +10,21 @@ import type { DoorContext } from "./operation.ts";
 import { ProblemError, problem } from "./problem.ts";
 import { type Parameters, unexpectedValue, type ValuesOf } from "./schema.ts";
 
-/** The segment of the path at which the operation's path has `{name}`, decoded. */
-export function pathSegment(context: DoorContext, path: string, name: string): string {
-  const index = path.split("/").indexOf(`{${name}}`);
-  const segment = rawPath(context.req.raw.url).split("/")[index] ?? "";
+/** What the path has as its parameter, decoded. */
+export function pathParameter({ parameter }: DoorContext, name: string): string {
+  if (!parameter.includes("%")) return parameter;
   try {
-    return decodeURIComponent(segment);
+    return decodeURIComponent(parameter);
   } catch {
-    throw unexpectedValue(name, segment, "percent-encoded UTF-8");
+    throw unexpectedValue(name, parameter, "percent-encoded UTF-8");
   }
-}
-
-/** The URL's path as it stands there. */
-function rawPath(url: string): string {
-  const start = url.indexOf("/", url.indexOf("//") + 2);
-  const end = url.slice(start).search(/[?#]/);
-  return end < 0 ? url.slice(start) : url.slice(start, start + end);
 }
 
 /** Takes the query by its parameters; an unknown one, or one that stands twice, is refused. */
 export function readQuery<P extends Parameters>(context: DoorContext, parameters: P): ValuesOf<P> {
   const values: Record<string, unknown> = {};
   for (const [name, { repeats }] of Object.entries(parameters)) values[name] = repeats ? [] : null;
-  const { url } = context.req.raw;
-  for (const [name, text] of queryPairs(url)) {
+  for (const [name, text] of queryPairs(context.query)) {
     const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
     if (parameter === undefined) throw unknownParameter(name, Object.keys(parameters));
     const value = parameter.parse(text, name);
@@ -55,10 +46,9 @@ export function readQuery<P extends Parameters>(context: DoorContext, parameters
  * The names and values of a query, decoded. URLSearchParams would take what is wrongly encoded for something else, and
  * a read would silently find nothing.
  */
-function* queryPairs(url: string): Generator<[name: string, text: string]> {
-  const start = url.indexOf("?") + 1;
-  if (start === 0) return;
-  for (const pair of url.slice(start).split("&")) {
+function* queryPairs(query: string): Generator<[name: string, text: string]> {
+  if (query === "") return;
+  for (const pair of query.split("&")) {
     if (pair === "") continue;
     const [rawName = ""] = pair.split("=", 1);
     const name = decoded(rawName, "name of a query parameter");
@@ -113,7 +103,7 @@ export function negotiate<Type extends string>(
   context: DoorContext,
   offered: readonly Type[],
 ): Type {
-  const header = context.req.raw.headers.get("Accept") ?? undefined;
+  const header = context.request.headers.get("Accept") ?? undefined;
   const type = accepted(header, offered);
   if (type !== null) return type;
   const text = `Accept ${quote(header ?? "")} takes none of ${offered.join(", ")}`;

@@ -7,7 +7,11 @@ import { Encoding } from "../core/encoding.ts";
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** `rows` are `count` rows in pieces; in JSON each is followed by a comma. */
+export function sizeOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0);
+}
+
+/** `rows` are `count` rows in pieces; in JSON each is followed by a comma. The object comes in pieces as well. */
 export function rowOf(
   before: Members,
   name: string,
@@ -15,7 +19,7 @@ export function rowOf(
   rows: readonly Uint8Array[],
   after: Members,
   encoding: Encoding,
-): Uint8Array {
+): Uint8Array[] {
   return encoding === Encoding.msgpack
     ? msgpackRow(before, name, count, rows, after)
     : jsonRow(before, name, rows, after);
@@ -26,20 +30,13 @@ function jsonRow(
   name: string,
   rows: readonly Uint8Array[],
   after: Members,
-): Uint8Array {
+): Uint8Array[] {
   const head = Buffer.from(`{${membersJson(before, ",")}"${name}":[`);
   const tail = Buffer.from(`]${Object.keys(after).length > 0 ? "," : ""}${membersJson(after)}}`);
-  const size = rows.reduce((sum, piece) => sum + piece.length, 0);
-  const whole = new Uint8Array(head.length + size + tail.length);
-  whole.set(head);
-  let at = head.length;
-  for (const piece of rows) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  if (size > 0) at--; // the last row's comma
-  whole.set(tail, at);
-  return whole.subarray(0, at + tail.length);
+  const filled = rows.filter((piece) => piece.length > 0);
+  const last = filled.pop();
+  if (last !== undefined) filled.push(last.subarray(0, -1)); // without the last row's comma
+  return [head, ...filled, tail];
 }
 
 function membersJson(members: Members, end = ""): string {
@@ -53,13 +50,14 @@ function msgpackRow(
   count: number,
   rows: readonly Uint8Array[],
   after: Members,
-): Uint8Array {
+): Uint8Array[] {
   const members = Object.keys(before).length + 1 + Object.keys(after).length;
   const parts = [Uint8Array.of(0x80 + members), ...membersMsgpack(before), encode(name)];
   const head = new Uint8Array(5);
   head[0] = 0xdd; // array 32
   new DataView(head.buffer).setUint32(1, count);
-  return Buffer.concat([...parts, head, ...rows, ...membersMsgpack(after)]);
+  const filled = rows.filter((piece) => piece.length > 0);
+  return [Buffer.concat([...parts, head]), ...filled, Buffer.concat(membersMsgpack(after))];
 }
 
 function membersMsgpack(members: Members): Uint8Array[] {

@@ -2,7 +2,7 @@
  * All that the HTTP door does with a store, one file a group; and the description of it.
  */
 import { OutputArea } from "../core/core.ts";
-import { KiB } from "../limits.ts";
+import { HTTP_HELD_BYTES_MAX, KiB } from "../limits.ts";
 import { MetricsRegistry } from "../metrics/registry.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { appendRoutes } from "./append-routes.ts";
@@ -32,6 +32,8 @@ interface StoreRoutes {
   readonly crash: (error: unknown) => never;
   /** Ends what has no end of its own, when the server stops. */
   readonly endFeeds: () => void;
+  /** Bytes of bodies and answers that are held now. */
+  readonly heldBytes: () => number;
 }
 
 export function storeRoutes({ store, version, crash }: StoreRoutesOptions): StoreRoutes {
@@ -41,8 +43,8 @@ export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Stor
     version,
     crash,
     feeds,
-    bodies: new HeldBytes(),
-    answers: new HeldBytes(),
+    bodies: new HeldBytes(HTTP_HELD_BYTES_MAX),
+    answers: new HeldBytes(HTTP_HELD_BYTES_MAX),
     area: new OutputArea(store.core, AREA_BYTES),
   };
   const routes = [
@@ -60,5 +62,6 @@ export function storeRoutes({ store, version, crash }: StoreRoutesOptions): Stor
     operations: [...routes, ...documentRoutes([...routes, ...others], version)],
     crash,
     endFeeds: () => feeds.close(),
+    heldBytes: () => parts.bodies.bytes + parts.answers.bytes,
   };
 }

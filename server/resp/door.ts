@@ -32,6 +32,8 @@ export interface RespDoorOptions {
   readonly log: Tell;
   /** Connections of the other door, which count as well. */
   readonly otherConnections?: () => number;
+  /** What the other door holds, which counts as well. */
+  readonly otherHeldBytes?: () => number;
   /** What all connections may hold together; `HELD_BYTES_MAX` unless a test sets less. */
   readonly heldBytesMax?: number;
   /** Ends the process: a bug may have left the state half done. */
@@ -49,6 +51,7 @@ export class RespDoor {
   turn = 0;
   private readonly connections = new Set<Connection>();
   private readonly otherConnections: () => number;
+  private readonly otherHeldBytes: () => number;
   private readonly heldBytesMax: number;
   private readonly held = new Map<number, HeldReplies>();
   private readonly spare: HeldReplies[] = [];
@@ -63,6 +66,7 @@ export class RespDoor {
     this.log = options.log;
     this.crash = options.crash;
     this.otherConnections = options.otherConnections ?? (() => 0);
+    this.otherHeldBytes = options.otherHeldBytes ?? (() => 0);
     this.heldBytesMax = options.heldBytesMax ?? HELD_BYTES_MAX;
     this.direct = new OutputArea(options.store.core, DIRECT_BYTES);
     this.reply = new Reply(this.direct);
@@ -142,7 +146,7 @@ export class RespDoor {
   /** Counts what connections hold; above the limit those that hold most are cut. */
   countHeld(bytes: number): void {
     this.heldBytes += bytes;
-    while (this.heldBytes > this.heldBytesMax) {
+    while (this.heldBytes + this.otherHeldBytes() > this.heldBytesMax) {
       let largest: Connection | null = null;
       for (const connection of this.connections) {
         const size = connection.unsentBytes + connection.waitingBytes;

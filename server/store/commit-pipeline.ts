@@ -53,7 +53,8 @@ export class CommitPipeline {
   private readonly options: CommitOptions;
   private readonly settledCallbacks = new Map<number, ((outcome: Outcome) => void)[]>();
   private flightBatch = 0;
-  private isScheduled = false;
+  /** A commit comes at the end of this turn, or some turns later. */
+  isScheduled = false;
   /** Most clients that one batch had, less one for each batch since: one writer among idle ones never waits. */
   private recentClients = 0;
   private sealedStreams = 0;

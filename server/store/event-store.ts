@@ -86,7 +86,7 @@ export class EventStore extends EventReader {
       blocks: this.blocks,
       slices: this.slices,
       partitions: identity.partitions,
-      isCommitting: () => this.isCommitScheduled,
+      isCommitting: () => this.commits.isScheduled,
     });
     this.index = opened.index;
     const { clock, log: tell } = options;
