@@ -142,10 +142,12 @@ export class RunIndex {
   endStart(position: number): void {
     const { core, memory, unfit } = this.options;
     if (unfit !== "remove") return;
-    // Runs that are gone as a whole are missed where one would have been made of so much.
-    if (core.exports.memtableBytes() > memory.memtableBytes) this.isMadeAgain = true;
-    if (this.builds.failure === null) this.boundMemtables(true);
     const events = position - this.coveredEnd;
+    // Where there is no run at all, it is missed if one would have been made of so much.
+    const isMuch =
+      core.exports.memtableBytes() > memory.memtableBytes || events > memory.memtableEvents;
+    if (this.coveredEnd === 0 && isMuch) this.isMadeAgain = true;
+    if (this.builds.failure === null) this.boundMemtables(true);
     const seconds = (performance.now() - this.openedAt) / 1_000;
     if (events === 0 || !(this.isMadeAgain || seconds >= START_TOLD_SECONDS)) return;
     const rate = Math.round(events / Math.max(seconds, 0.001));
