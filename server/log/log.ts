@@ -18,9 +18,9 @@ export type Outcome =
 export interface Log {
   /**
    * Writes the batch that the core has in flight, at the log's end, and calls `done` when it is durable, at once
-   * or in a later turn. One batch at a time.
+   * or in a later turn. One batch at a time. With `isLoopBusy` the event loop has other work meanwhile, and must not wait.
    */
-  append(done: (error: Error | null) => void): void;
+  append(done: (error: Error | null) => void, isLoopBusy: boolean): void;
   /** As `append`, on the calling thread whatever the disk's speed. Throws what the disk says. */
   appendNow(): void;
   /** Makes all that was appended durable now, on the calling thread. Throws what the disk says. */

@@ -15,6 +15,9 @@ import type { Subscriptions } from "./subscriptions.ts";
 /** Turns of the event loop for which a commit may wait while appends go on coming in. */
 const GATHER_TURNS_MAX = 16;
 
+/** Weight of a batch's way to the disk in the average of all. */
+const AVERAGE_WEIGHT = 1 / 8;
+
 /** What the pipeline's owner does at its turns. */
 interface CommitStages {
   /** Nothing waits to be written. */
@@ -58,6 +61,8 @@ export class CommitPipeline {
   /** Most clients that one batch had, less one for each batch since: one writer among idle ones never waits. */
   private recentClients = 0;
   private sealedStreams = 0;
+  /** What a batch's way to the disk takes: it pays to gather appends for so long, not longer. */
+  private averageFlightMs = 0;
 
   constructor(options: CommitOptions) {
     this.options = options;
@@ -87,8 +92,11 @@ export class CommitPipeline {
     return this.flightBatch > 0;
   }
 
-  /** Writes and syncs what is queued; normally at the end of the turn that queued it. */
-  flush(): void {
+  /**
+   * Writes and syncs what is queued; normally at the end of the turn that queued it. With `isLoopBusy` more appends are coming,
+   * which are to be taken meanwhile.
+   */
+  flush(isLoopBusy = false): void {
     const { core, log, meter, stages } = this.options;
     const { exports } = core;
     if (this.flightBatch > 0 || this.fenceReason !== null) return;
@@ -103,33 +111,35 @@ export class CommitPipeline {
     this.flightBatch = this.fillingBatch++;
     this.sealedStreams = exports.streamCount();
     this.lastCommitAt = performance.now();
-    log.append((error) => this.settle(error));
+    log.append((error) => this.settle(error), isLoopBusy);
   }
 
   /**
    * Commits at the end of the turn; a turn or more later while every turn brings appends from clients that have
-   * not asked yet, since one sync then serves them all.
+   * not asked yet, since one sync then serves them all. Where it takes longer to take them than to sync, the others are taken
+   * while a first part is synced.
    */
   schedule(): void {
     if (this.isScheduled || !this.options.schedules) return;
     this.isScheduled = true;
     let seen = 0;
     let turns = 0;
+    const startedAt = performance.now();
     const endTurn = (): void => {
       this.options.meter.turnEnded();
-      if (
+      const areMoreComing =
         this.clientsQueued > seen &&
         this.clientsQueued < this.clientCount &&
-        Math.max(this.recentClients, this.clientsQueued) > 1 &&
-        turns < GATHER_TURNS_MAX
-      ) {
+        Math.max(this.recentClients, this.clientsQueued) > 1;
+      const hasTime = performance.now() - startedAt < this.averageFlightMs;
+      if (areMoreComing && hasTime && turns < GATHER_TURNS_MAX) {
         seen = this.clientsQueued;
         turns++;
         setImmediate(endTurn);
         return;
       }
       this.isScheduled = false;
-      this.flush();
+      this.flush(areMoreComing);
     };
     setImmediate(endTurn);
   }
@@ -147,6 +157,8 @@ export class CommitPipeline {
     if (this.fenceReason !== null) return; // fenced meanwhile, and answered
     const { core, meter, subscriptions, stages } = this.options;
     const { exports } = core;
+    this.averageFlightMs +=
+      (performance.now() - this.lastCommitAt - this.averageFlightMs) * AVERAGE_WEIGHT;
     subscriptions.collect();
     const position = exports.getDurablePosition();
     const bytes = exports.getFlightLength();

@@ -101,13 +101,13 @@ export class LocalLog implements Log {
     assert(count === head.length);
   }
 
-  append(done: (error: Error | null) => void): void {
+  append(done: (error: Error | null) => void, isLoopBusy: boolean): void {
     const startedAt = performance.now();
     const written = (error: Error | null): void => {
       if (error === null) this.written(startedAt);
       done(error);
     };
-    if (!this.options.syncBatches || !this.useThread()) {
+    if (!this.options.syncBatches || !this.useThread(isLoopBusy)) {
       written(attempt(() => this.appendNow()) ?? null);
     } else if (this.direct?.writeInThread !== undefined) {
       this.writeDirectInThread(this.direct, written);
@@ -339,9 +339,9 @@ export class LocalLog implements Log {
     this.next.discard();
   }
 
-  private useThread(): boolean {
+  private useThread(isLoopBusy = false): boolean {
     if (this.options.syncPlace !== "measured") return this.options.syncPlace === "thread";
-    return this.inThread || this.next.isBusy || this.options.isDiskShared();
+    return isLoopBusy || this.inThread || this.next.isBusy || this.options.isDiskShared();
   }
 
   private written(startedAt: number): void {
