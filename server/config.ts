@@ -222,7 +222,7 @@ const TABLE = {
     initial: INDEX_MEMORY_BYTES_DEFAULT,
     least: INDEX_MEMORY_BYTES_MIN,
     most: INDEX_MEMORY_BYTES_MAX,
-    help: "memory for the newest part of the index, its filters and its pages",
+    help: "memory for the newest part of the index, heads of streams, filters and pages",
   }),
   cacheBytes: size({
     name: "cache",

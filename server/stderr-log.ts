@@ -1,9 +1,9 @@
 /**
  * The server's log of itself on standard error: one event a line, as text or as JSON.
  *
- * In text a line is time, level and message, then what belongs to it as name=value. A line never holds payloads or metadata, and nothing that a client sent can forge one: control characters and
- * those that change the direction of text are escaped, line ends included. In text a message of several lines (a
- * stack) goes on in indented ones. A reader of standard error that does not keep up costs bounded memory: lines of
+ * In text a line is time, level and message, then what belongs to it as name=value. A line never holds payloads or
+ * metadata, and nothing that a client sent can forge one: control characters and those that change the direction of
+ * text are escaped, line ends included. In text a message of several lines (a stack) goes on in indented ones. A reader of standard error that does not keep up costs bounded memory: lines of
  * requests are left out first, and how many is said when it reads again.
  */
 import { LOG_GATHERED_BYTES_MAX, LOG_GATHERED_MS, LOG_HELD_BYTES_MAX } from "./limits.ts";
@@ -15,8 +15,13 @@ export type LogFormat = "json" | "text";
 /** What belongs to a line beside its message; what is undefined is left out. */
 export type LogFields = Readonly<Record<string, string | number | undefined>>;
 
-/** Of the longest level: messages stand in one column. */
-const LEVEL_LENGTH = 5;
+/** Levels as long as the longest: messages stand in one column. */
+const LEVEL_COLUMN: Readonly<Record<LogLevel, string>> = {
+  debug: "debug",
+  info: "info ",
+  warn: "warn ",
+  error: "error",
+};
 
 /** Takes one event for whoever runs the server; "info" where no level is given. */
 export type Tell = (message: string, level?: LogLevel, fields?: LogFields) => void;
@@ -41,6 +46,8 @@ export class StderrLog {
   /** Lines left out since the start, and those of them that were not told yet. */
   droppedCount = 0;
   private untoldCount = 0;
+  private timeMs = Number.NaN;
+  private time = "";
 
   constructor(options: StderrLogOptions) {
     this.options = options;
@@ -113,10 +120,19 @@ export class StderrLog {
   }
 
   private line(message: string, level: LogLevel, fields: LogFields): string {
-    const time = new Date(this.options.clock()).toISOString();
+    const time = this.timeText(this.options.clock());
     return this.options.format === "json"
       ? jsonLine(time, message, level, fields)
       : textLine(time, message, level, fields);
+  }
+
+  /** Lines of one millisecond share its text. */
+  private timeText(ms: number): string {
+    if (ms !== this.timeMs) {
+      this.timeMs = ms;
+      this.time = new Date(ms).toISOString();
+    }
+    return this.time;
   }
 }
 
@@ -127,7 +143,7 @@ function jsonLine(time: string, message: string, level: LogLevel, fields: LogFie
 
 function textLine(time: string, message: string, level: LogLevel, fields: LogFields): string {
   const shown = isPlain(message) ? message : message.replace(UNSAFE_IN_TEXT, escapeInText);
-  let text = `${time} ${level.padEnd(LEVEL_LENGTH)} ${shown}`;
+  let text = `${time} ${LEVEL_COLUMN[level]} ${shown}`;
   for (const name in fields) {
     const value = fields[name];
     if (value === undefined) continue;

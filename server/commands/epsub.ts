@@ -8,7 +8,7 @@ import type { Interest } from "../store/interest.ts";
 import { shownBytes } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command, Context } from "./command.ts";
-import { logPosition, ownNumber, type Subscribed, startOf, subscribedReply } from "./esub.ts";
+import { logPosition, type Subscribed, startOf, subscribedReply } from "./esub.ts";
 import { parsePartitions } from "./filter-options.ts";
 import { parsePartition, unexpectedEnd } from "./options.ts";
 import { SessionSubscriptions } from "./session-subscriptions.ts";
@@ -41,14 +41,7 @@ export const epsub: Command<EpsubRequest, Subscribed> = {
   },
 
   run({ chosen, options }, { store, session }) {
-    const { from } = options;
-    if (from.kind === "position") store.checkStart(from.position);
-    const count = chosen?.reduce((sum, isChosen) => sum + isChosen, 0);
-    for (let partition = 0; partition < store.partitions; partition++) {
-      const isFollowed = chosen === null || chosen[partition] === 1;
-      const sequence = isFollowed ? ownNumber(from, String(partition), count === 1) : null;
-      if (sequence !== null) store.checkPartitionStart(partition, sequence);
-    }
+    if (options.from.kind === "position") store.checkStart(options.from.position);
     const interest = interestOf(chosen, options.from, store.subscriptions.end, store.partitions);
     const subscriptions = SessionSubscriptions.of(store, session);
     const sink = subscriptions.open(interest, options.filter, options);

@@ -90,12 +90,7 @@ export const esub: Command<EsubRequest, Subscribed> = {
   },
 
   run({ streams, options }, { store, session }) {
-    const { from } = options;
-    if (from.kind === "position") store.checkStart(from.position);
-    for (const { written, bytes, isPattern, key } of streams) {
-      const version = isPattern ? null : ownNumber(from, written, streams.length === 1);
-      if (version !== null) store.checkStreamStart(bytes, key, version);
-    }
+    if (options.from.kind === "position") store.checkStart(options.from.position);
     const end = store.subscriptions.end;
     const interest = interestOf(streams, options.from, end);
     const subscriptions = SessionSubscriptions.of(store, session);
@@ -148,15 +143,6 @@ function interestOf(streams: readonly StreamArgument[], from: From, end: number)
     else interest.streams.push({ streamId: bytes, key, start });
   }
   return interest;
-}
-
-/**
- * The number that this argument alone begins at: a reader's checkpoint, which may be of another history. What holds for
- * several arguments, or for a pattern's streams, says only what is too old, and each of them may have yet to reach it.
- */
-export function ownNumber(from: From, name: string, isOnly: boolean): number | null {
-  if (from.kind === "map") return from.numbers.get(name) ?? null;
-  return from.kind === "number" && isOnly ? from.number : null;
 }
 
 /** The position from which on everything is followed where all is, or null where that is no one position. */
