@@ -40,6 +40,7 @@ describe("the verdicts", () => {
     coldPage: took(50),
     startAfterStopMs: 900,
     startAfterKillMs: 2_900,
+    headsLoadedMs: 4_000,
     whole: null,
     sequential: 2.5e6,
     rebuilt: null,

@@ -109,6 +109,7 @@ describe("a run", () => {
       "peak since the last start",
       "start to ready after SIGTERM",
       "start to ready after kill -9",
+      "until heads of streams are in memory",
       "PING of another client during appends: p50 / p99 / p99.9 / max",
       "log beyond payload, stream id and name",
       "index",

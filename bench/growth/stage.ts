@@ -35,6 +35,8 @@ export interface StageResult {
   readonly coldPage: Latency | Missing;
   readonly startAfterStopMs: number;
   readonly startAfterKillMs: number;
+  /** From the start to the moment at which the server has all that it keeps of streams in memory. */
+  readonly headsLoadedMs: number;
   /** Null at the stages between the first and the last. */
   readonly whole: WholeFigures | null;
   /** Events a second. */
@@ -83,6 +85,9 @@ export async function runStage(
   const startAfterKillMs = await subject.start();
   expectEvents(await subject.figures(), source);
 
+  tell("heads of streams are loaded");
+  const headsLoadedMs = startAfterKillMs + (await subject.headsLoaded());
+
   tell("reads with the page cache dropped");
   const cold = await readCold(subject.port, watched);
   const coldPage = readColdPages(subject.logFolder);
@@ -121,6 +126,7 @@ export async function runStage(
     coldPage,
     startAfterStopMs,
     startAfterKillMs,
+    headsLoadedMs,
     whole,
     sequential,
     rebuilt,

@@ -15,6 +15,8 @@ export interface StoreFigures {
   readonly logBytes: number;
 }
 
+const HEADS_POLL_MS = 50;
+
 export class Subject {
   readonly folder: string;
   private readonly command: readonly string[];
@@ -66,16 +68,22 @@ export class Subject {
   figures(): Promise<StoreFigures> {
     return withClient(this.running, async (client) => {
       const info = String(await client.request("INFO", "cairn"));
-      const number = (name: string): number => {
-        const found = new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
-        if (found === undefined) throw new Error(`INFO cairn has no ${name}`);
-        return Number(found);
-      };
       return {
-        events: number("position") + 1,
-        streams: number("streams"),
-        logBytes: number("log_bytes"),
+        events: infoNumber(info, "position") + 1,
+        streams: infoNumber(info, "streams"),
+        logBytes: infoNumber(info, "log_bytes"),
       };
+    });
+  }
+
+  /** Waits until no more heads of streams are read from the index; milliseconds that it took. */
+  headsLoaded(): Promise<number> {
+    const startNs = Bun.nanoseconds();
+    return withClient(this.running, async (client) => {
+      while (infoNumber(String(await client.request("INFO", "cairn")), "index_heads_loading") > 0) {
+        await Bun.sleep(HEADS_POLL_MS);
+      }
+      return (Bun.nanoseconds() - startNs) / 1e6;
     });
   }
 
@@ -112,4 +120,10 @@ export class Subject {
     if (this.server === null) throw new Error("the server does not run");
     return this.server;
   }
+}
+
+function infoNumber(info: string, name: string): number {
+  const found = new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1];
+  if (found === undefined) throw new Error(`INFO cairn has no ${name}`);
+  return Number(found);
 }

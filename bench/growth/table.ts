@@ -129,6 +129,7 @@ export function growthRows(results: readonly StageResult[]): GrowthRow[] {
       (r) => [r.startAfterKillMs],
       (cells) => boundVerdict(cells, "at most", START_AFTER_KILL_MS_MAX, "ms"),
     ),
+    row("  until heads of streams are in memory", "ms", (r) => [r.headsLoadedMs]),
     row(
       "PING of another client during appends: p50 / p99 / p99.9 / max",
       "ms",

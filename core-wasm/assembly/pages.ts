@@ -6,8 +6,9 @@ import { PAGE_SIZE, pageIsWhole } from "./run-format";
 
 @external("env", "readPages")
 declare function readPages(handle: u32, page: u32, count: u32, ptr: usize): void;
-@external("env", "pageWanted")
-declare function pageWanted(handle: u32, page: u32): void;
+/** Has the disk read `count` pages that are asked for soon, so that nobody waits for them then. */
+@external("env", "pagesWanted")
+export declare function pagesWanted(handle: u32, page: u32, count: u32): void;
 @external("env", "pageDamaged")
 declare function pageDamaged(handle: u32, page: u32): void;
 
@@ -59,7 +60,7 @@ export function pageLies(handle: u32, page: u32): void {
 
 /** Says that a page is asked for soon, so that the disk reads several of them at a time. */
 export function pageHint(handle: u32, page: u32): void {
-  if (clockFind(clock, (<u64>handle << 32) | page) == 0) pageWanted(handle, page);
+  if (clockFind(clock, (<u64>handle << 32) | page) == 0) pagesWanted(handle, page, 1);
 }
 
 /** Reads `count` pages that follow one another past the cache, to `ptr`, and checks them. */

@@ -12,7 +12,7 @@
 // lays out the parts; here every entry that leads on to another one, or to the log, is held against where it may lead, and
 // refused as a damaged page is. That an entry is true is what `verify` asks.
 import { allocate, release } from "./memory";
-import { pageHint, pageLies, pageOf, pagesRead } from "./pages";
+import { pageHint, pageLies, pageOf, pagesRead, pagesWanted } from "./pages";
 import { partitionIsKnown, partitionNextSequence, partitionResume } from "./memtable";
 import { filterMayHold } from "./run-filter";
 import {
@@ -172,14 +172,17 @@ function loadPiece(run: usize, part: u32, table: usize, perPage: u32, entrySize:
   return false;
 }
 
+/** Pages whose heads are offered at a time: little work, since others wait meanwhile. */
+const OFFER_PAGES: u32 = 8;
+
 /**
- * Offers the heads (heads.ts) of the run's streams, of up to `LOAD_PAGES` pages from one on; gives the page to go on with, 0 at
+ * Offers the heads (heads.ts) of the run's streams, of up to `OFFER_PAGES` pages from one on; gives the page to go on with, 0 at
  * the end. Of several runs the newest comes first.
  */
 export function runOfferHeads(run: usize, page: u32): u32 {
   const entries = partEntries(run, PART_HEADS);
   const pages = <u32>((entries + HEADS_PER_PAGE - 1) / HEADS_PER_PAGE);
-  const count = min(pages - page, LOAD_PAGES);
+  const count = min(pages - page, OFFER_PAGES);
   if (count == 0) return 0;
   runReadPages(run, firstPage(run, PART_HEADS) + page, count, loadArea);
   for (let i: u32 = 0; i < count; i++) {
@@ -193,7 +196,9 @@ export function runOfferHeads(run: usize, page: u32): u32 {
       headOffer(load<u64>(entry), load<u32>(entry, 8), foundFirst + foundCount);
     }
   }
-  return page + count == pages ? 0 : page + count;
+  if (page + count == pages) return 0;
+  pagesWanted(load<u32>(run, RUN_HANDLE), firstPage(run, PART_HEADS) + page + count, min(pages - page - count, OFFER_PAGES));
+  return page + count;
 }
 
 /** What `runFollows` finds wrong; server/index/run-set.ts has the texts. */

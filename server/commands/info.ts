@@ -187,6 +187,7 @@ function cairnFigures({ store }: Context): Figure[] {
     ["index_memtable_bytes", figures.memtableBytes],
     ["index_filter_bytes", figures.filterBytes],
     ["index_head_bytes", figures.headBytes],
+    ["index_heads_loading", figures.isLoadingHeads ? 1 : 0],
     ["index_page_bytes", figures.pageBytes],
     ["index_page_reads", figures.pageReads],
     ["index_runs", figures.runCount],

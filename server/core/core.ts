@@ -342,8 +342,8 @@ export interface CoreOptions {
 export interface PageSource {
   /** Fills `target` with the pages from `page` on of the run that is known as `handle`; throws where it cannot. */
   readPages(handle: number, page: number, target: Uint8Array): void;
-  /** A page is going to be asked for. */
-  pageWanted(handle: number, page: number): void;
+  /** Pages are going to be asked for. */
+  pagesWanted(handle: number, page: number, count: number): void;
   /** A page is not what was written: throws what the call's user is to be told. */
   pageDamaged(handle: number, page: number): never;
 }
@@ -396,8 +396,8 @@ export class Core {
           const target = this.memory.subarray(start, start + count * PAGE_BYTES);
           (this.pages as PageSource).readPages(handle >>> 0, page >>> 0, target);
         },
-        pageWanted: (handle: number, page: number) => {
-          (this.pages as PageSource).pageWanted(handle >>> 0, page >>> 0);
+        pagesWanted: (handle: number, page: number, count: number) => {
+          (this.pages as PageSource).pagesWanted(handle >>> 0, page >>> 0, count);
         },
         logWanted: (offset: number, size: number) => {
           this.log?.willRead(offset, size);

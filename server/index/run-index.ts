@@ -41,6 +41,17 @@ interface Work {
 /** A start reads what is synced, then what may not be; the server runs; the end. */
 type Phase = "reading" | "ending" | "serving" | "closed";
 
+/** When a piece of work is done. */
+export interface WorkTurns {
+  /** In a later turn of the event loop. */
+  readonly later: (work: () => void) => void;
+  /** Some turns later: nobody waits for it. */
+  readonly atLeisure: (work: () => void) => void;
+}
+
+/** For a start, and for tests. */
+export const AT_ONCE: WorkTurns = { later: (work) => work(), atLeisure: (work) => work() };
+
 export interface RunIndexOptions {
   readonly disk: Disk;
   readonly core: Core;
@@ -62,8 +73,9 @@ export class RunIndex {
   private readonly options: RunIndexOptions;
   private readonly set: RunSet;
   private readonly maker: RunMaker | null;
-  /** Calls a piece of work in a later turn, or at once. */
-  private later: (work: () => void) => void = (work) => work();
+  private turns: WorkTurns = AT_ONCE;
+  /** Heads of streams are being read from the runs. */
+  isLoadingHeads = false;
   private changed: () => void = () => {};
   private readonly builds: Work = { isBusy: false, failure: null, failedAt: 0 };
   private readonly merges: Work = { isBusy: false, failure: null, failedAt: 0 };
@@ -166,13 +178,12 @@ export class RunIndex {
   // ── while the server runs ───────────────────────────────────────────────────────────────────────
 
   /**
-   * Goes on while the server runs. `later` does a piece of work in a later turn; `changed` is called when a memtable
-   * became free, or cannot.
+   * Goes on while the server runs, with its work in `turns`; `changed` is called when a memtable became free, or cannot.
    */
-  start(later: (work: () => void) => void, changed: () => void): void {
+  start(turns: WorkTurns, changed: () => void): void {
     this.phase = "serving";
     this.maker?.giveWay();
-    this.later = later;
+    this.turns = turns;
     this.changed = changed;
     this.offerHeads({ before: this.options.core.exports.runsEnd(), run: null, page: 0 });
     this.options.core.exports.sealFull(); // what a start read may be more than a memtable
@@ -222,7 +233,7 @@ export class RunIndex {
       const job = this.describe();
       const copy = (): void => {
         if (!job.copy(ROWS_PER_TURN)) {
-          this.later(() => this.attempt(this.builds, copy));
+          this.turns.later(() => this.attempt(this.builds, copy));
           return;
         }
         maker.build(job, (error) => {
@@ -246,7 +257,7 @@ export class RunIndex {
     }
     this.attempt(this.builds, () => {
       if (this.options.core.exports.memtableKeepHeads(ROWS_PER_TURN) !== 0) then();
-      else this.later(() => this.keepHeads(then));
+      else this.turns.later(() => this.keepHeads(then));
     });
   }
 
@@ -298,7 +309,7 @@ export class RunIndex {
         if (this.phase === "closed") return;
         try {
           if (!this.set.load(run)) {
-            this.later(load);
+            this.turns.later(load);
             return;
           }
         } catch (error) {
@@ -313,10 +324,12 @@ export class RunIndex {
     });
   }
 
-  /** Puts what the runs have of streams into memory, a piece a turn, so that appends and ESVER need not ask them. */
+  /** Puts what the runs have of streams into memory, a piece at a time, so that appends and ESVER need not ask them. */
   private offerHeads(at: HeadsOffered): void {
-    this.later(() => {
+    this.isLoadingHeads = true;
+    this.turns.atLeisure(() => {
       const next = this.phase === "closed" ? null : this.set.offerHeads(at);
+      this.isLoadingHeads = next !== null;
       if (next !== null) this.offerHeads(next);
     });
   }

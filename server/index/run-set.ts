@@ -339,8 +339,8 @@ export class RunSet implements PageSource {
     if (count < target.length) throw this.damage(name, page);
   }
 
-  pageWanted(handle: number, page: number): void {
-    this.fileOf(handle).file.willRead?.(page * PAGE_BYTES, PAGE_BYTES);
+  pagesWanted(handle: number, page: number, count: number): void {
+    this.fileOf(handle).file.willRead?.(page * PAGE_BYTES, count * PAGE_BYTES);
   }
 
   pageDamaged(handle: number, page: number): never {

@@ -8,7 +8,7 @@
 import { assert } from "../assert.ts";
 import type { OutputArea } from "../core/core.ts";
 import { DONE, INDEX_BEHIND, NEED_BLOCK, NO_ROOM, REPEATED } from "../core/status.ts";
-import type { RunIndex } from "../index/run-index.ts";
+import { AT_ONCE, type RunIndex } from "../index/run-index.ts";
 import type { LocalLog } from "../log/local/local-log.ts";
 import type { Outcome } from "../log/log.ts";
 import type { Histogram } from "../metrics/histogram.ts";
@@ -32,6 +32,9 @@ import { uuidText } from "./store-file.ts";
 import type { Durability, StoreOptions } from "./store-options.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { TransactionBuilder } from "./transaction-builder.ts";
+
+/** Between two pieces of work for which nobody waits. */
+const LEISURE_MS = 1;
 
 export class EventStore extends EventReader {
   readonly storeId: string;
@@ -128,10 +131,11 @@ export class EventStore extends EventReader {
         if (this.pendingBatch() === 0) this.room.release();
       });
     };
-    const later = hasWorker(this.options)
-      ? (work: () => void): void => this.slices.add(work)
-      : (work: () => void): void => work();
-    this.index.start(later, changed);
+    const later = (work: () => void): void => this.slices.add(work);
+    const atLeisure = (work: () => void): void => {
+      setTimeout(() => later(work), LEISURE_MS).unref();
+    };
+    this.index.start(hasWorker(this.options) ? { later, atLeisure } : AT_ONCE, changed);
   }
 
   // ── append ──────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,8 @@ export interface MemoryFigures {
   readonly memtableBytes: number;
   /** Heads of streams. */
   readonly headBytes: number;
+  /** A start's are still being read from the runs. */
+  readonly isLoadingHeads: boolean;
   /** Filters and fences of the runs. */
   readonly filterBytes: number;
   /** Pages of runs in memory, and pages read since the start. */
@@ -39,6 +41,7 @@ export function readMemoryFigures(
     memtableCount: exports.getMemtableCount(),
     memtableBytes: exports.memtableBytes(),
     headBytes: exports.headsBytes(),
+    isLoadingHeads: index.isLoadingHeads,
     filterBytes: exports.runsBytes(),
     pageBytes: exports.pagesBytes(),
     pageReads: exports.getPageReads(),
