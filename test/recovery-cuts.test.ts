@@ -5,6 +5,7 @@
  * again. Flips: right data, a refusal that names file and offset, or an error on that event.
  */
 import { beforeAll, describe, expect, test } from "vitest";
+import { verifyStore } from "../server/store/offline.ts";
 import type { StoredEvent } from "../server/store/stored-event.ts";
 import { Random } from "./support/random.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
@@ -282,3 +283,34 @@ function event(stream: string, name: string, payload: string): NewEvent {
 function utf8(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, "utf8"));
 }
+
+test("a note of the log's end that is damaged is told by a start, and refused by verify", async () => {
+  const event = { stream: "s", name: "E" };
+  const stopped = await makeSnapshot([[event], [event]], "stop");
+  const path = [...stopped.image.keys()].find((name) => name.endsWith("/end")) ?? "";
+  for (const bytes of [
+    Uint8Array.from(stopped.image.get(path) ?? [], (byte, at) => (at === 9 ? byte ^ 4 : byte)),
+    (stopped.image.get(path) ?? new Uint8Array()).slice(0, 20),
+  ]) {
+    const image = new Map(stopped.image).set(path, bytes);
+    const disk = SimulatedDisk.fromImage(image, { random: new Random(3) });
+    const printed: string[] = [];
+    const isRight = verifyStore(
+      path.slice(0, -"/log/end".length),
+      (line) => void printed.push(line),
+      disk.boot(),
+    );
+    expect([isRight, printed.at(-1)]).toEqual([
+      false,
+      expect.stringContaining(`${path} is damaged`),
+    ]);
+    disk.kill();
+    const started = SimulatedDisk.fromImage(image, { random: new Random(3) });
+    const log: string[] = [];
+    const store = openStore(started, { log: (line) => void log.push(line) });
+    expect(log.filter((line) => line.includes(`${path} is damaged`))).toHaveLength(1);
+    expect(store.lastPosition()).toBe(1);
+    store.close();
+    await nextTurn();
+  }
+});

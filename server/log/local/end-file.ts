@@ -41,20 +41,20 @@ export function writeEndFile(disk: Disk, core: Core, folder: string, end: LogEnd
   replaceFile(disk, folder, END_NAME, bytes);
 }
 
-/** What the file says; null where there is none, or a damaged one, which says nothing. */
-export function readEndFile(disk: Disk, core: Core, folder: string): LogEnd | null {
+/** What the file says; null where there is none. A crash leaves a whole one, so that what is not whole was damaged later. */
+export function readEndFile(disk: Disk, core: Core, folder: string): LogEnd | "damaged" | null {
   const path = `${folder}/${END_NAME}`;
   if (!disk.exists(path)) return null;
   const bytes = new Uint8Array(END_BYTES);
   const file = disk.open(path, "read");
   try {
-    if (readFully(file, bytes, 0) < END_BYTES) return null;
+    if (readFully(file, bytes, 0) < END_BYTES || file.size() !== END_BYTES) return "damaged";
   } finally {
     file.close();
   }
   const view = new DataView(bytes.buffer);
-  if (view.getUint32(CRC_OFFSET, true) !== checksum(core, bytes.subarray(0, CRC_OFFSET)))
-    return null;
+  const crc = checksum(core, bytes.subarray(0, CRC_OFFSET));
+  if (view.getUint32(CRC_OFFSET, true) !== crc) return "damaged";
   return {
     offset: Number(view.getBigUint64(OFFSET_OFFSET, true)),
     position: Number(view.getBigUint64(POSITION_OFFSET, true)),

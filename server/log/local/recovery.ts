@@ -254,6 +254,12 @@ function checkEnd(options: RecoveryOptions, last: SegmentFile): void {
   const { core } = options;
   const stopped = readEndFile(options.disk, core, options.folder);
   const end = core.exports.getReplayOffset();
+  if (stopped === "damaged") {
+    const text = `${options.folder}/end is damaged: it would say whether the log's end is missing`;
+    if (options.readOnly) throw new DamageError(text);
+    options.log(text, "warn");
+    return;
+  }
   if (stopped === null || end > stopped.offset) return; // no orderly stop, or the log went on after it
   if (end === stopped.offset && core.exports.getReplayCrc() >>> 0 === stopped.crc) return;
   throw damage(

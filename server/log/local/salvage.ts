@@ -55,7 +55,8 @@ export type Salvaged =
 export function* salvage(options: SalvageOptions): Generator<Salvaged> {
   const { disk, core, folder, from } = options;
   const segments = segmentsFrom(options);
-  const stopped = readEndFile(disk, core, folder);
+  const ended = readEndFile(disk, core, folder);
+  const stopped = ended === "damaged" ? null : ended;
   let position = Math.min(from, segments[0]?.firstPosition ?? 0);
   /** Where something was found damaged behind the last whole frame. */
   let damage: string | null = null;
