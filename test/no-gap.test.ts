@@ -29,8 +29,6 @@ import { Random } from "./support/random.ts";
 import { RespClient, type Word } from "./support/resp-client.ts";
 import { type Cairn, startCairn, until } from "./support/server.ts";
 
-/** Only keeps a hang from lasting for ever. */
-const TIMEOUT_MS = 10 * 60_000;
 const SEED = Number(process.env.SEED ?? 1);
 const RESUMES = Number(process.env.RESUMES ?? 1_000);
 /** How often the server is ended meanwhile, in turn by SIGKILL and SIGTERM. */
@@ -169,89 +167,85 @@ async function readLog(client: RespClient): Promise<Known[]> {
   }
 }
 
-test(
-  `${RESUMES} resumes, without a gap or a repeat (seed ${SEED})`,
-  async () => {
-    const random = new Random(SEED);
-    const life = new Life();
-    await life.start();
-    let history: Known[] = [];
-    await life.connected(async (client) => {
-      await fillHistory(client, random);
-      history = await readLog(client);
-    });
-    const followers = makeFollowers(history, random);
-    let resumes = 0;
-    let isOver = false;
+test(`${RESUMES} resumes, without a gap or a repeat (seed ${SEED})`, async () => {
+  const random = new Random(SEED);
+  const life = new Life();
+  await life.start();
+  let history: Known[] = [];
+  await life.connected(async (client) => {
+    await fillHistory(client, random);
+    history = await readLog(client);
+  });
+  const followers = makeFollowers(history, random);
+  let resumes = 0;
+  let isOver = false;
 
-    const surroundings: Surroundings = {
-      random,
-      httpPort: () => cairn.httpPort,
-      async appended() {
-        const { appendedEvents, generation } = life;
-        const end = appendedEvents + EVENTS_WHILE_PAUSED;
-        await until(
-          () => isOver || life.appendedEvents >= end || life.generation !== generation,
-          "more was appended",
-        );
-      },
-    };
+  const surroundings: Surroundings = {
+    random,
+    httpPort: () => cairn.httpPort,
+    async appended() {
+      const { appendedEvents, generation } = life;
+      const end = appendedEvents + EVENTS_WHILE_PAUSED;
+      await until(
+        () => isOver || life.appendedEvents >= end || life.generation !== generation,
+        "more was appended",
+      );
+    },
+  };
 
-    const follow = async (follower: Follower): Promise<void> => {
-      while (resumes < RESUMES) {
-        await life.connected(async (client) => {
-          while (resumes < RESUMES && !client.isClosed) {
-            resumes++;
-            await follower.visit(client, surroundings);
-          }
-        });
-      }
-    };
-
-    const write = async (): Promise<void> => {
-      while (!isOver) {
-        await life.connected(async (client) => {
-          const waiting: Promise<unknown>[] = [];
-          while (!isOver) {
-            const isFull = life.appendedEvents < resumes * EVENTS_PER_RESUME;
-            const { words, events } = nextCommand(random, isFull ? 20 : 3);
-            const answered = client.value(...words).then(() => {
-              life.appendedEvents += events;
-            });
-            answered.catch(() => {}); // whoever waits for it is told
-            waiting.push(answered);
-            while (waiting.length > (isFull ? 8 : 0)) await waiting.shift();
-          }
-          await Promise.all(waiting);
-        });
-      }
-    };
-
-    const restart = async (): Promise<void> => {
-      for (let ends = 1; ends <= ENDS; ends++) {
-        await until(() => resumes >= (ends * RESUMES) / (ENDS + 1), "some more have come back");
-        await life.restart(ends % 2 === 1);
-      }
-    };
-
-    const followed = Promise.all([restart(), ...followers.map(follow)]).finally(() => {
-      isOver = true;
-    });
-    await Promise.all([followed, ...Array.from({ length: WRITERS }, write)]);
-
-    let log: Known[] = [];
-    await life.connected(async (client) => {
-      log = await readLog(client);
-      expect(
-        Number(/^index_runs:(\d+)/m.exec(String(await client.value("INFO", "cairn")))?.[1]),
-      ).toBeGreaterThan(0);
-    });
-    expect(log.slice(0, history.length)).toEqual(history);
-    for (const { stretches } of followers) {
-      for (const stretch of stretches) checkStretch(stretch, log);
-      expect(stretches.some(({ ids }) => ids.length > 0)).toBe(true);
+  const follow = async (follower: Follower): Promise<void> => {
+    while (resumes < RESUMES) {
+      await life.connected(async (client) => {
+        while (resumes < RESUMES && !client.isClosed) {
+          resumes++;
+          await follower.visit(client, surroundings);
+        }
+      });
     }
-    expect(await cairn.stop()).toBe(0);
-  },
-  TIMEOUT_MS,
-);
+  };
+
+  const write = async (): Promise<void> => {
+    while (!isOver) {
+      await life.connected(async (client) => {
+        const waiting: Promise<unknown>[] = [];
+        while (!isOver) {
+          const isFull = life.appendedEvents < resumes * EVENTS_PER_RESUME;
+          const { words, events } = nextCommand(random, isFull ? 20 : 3);
+          const answered = client.value(...words).then(() => {
+            life.appendedEvents += events;
+          });
+          answered.catch(() => {}); // whoever waits for it is told
+          waiting.push(answered);
+          while (waiting.length > (isFull ? 8 : 0)) await waiting.shift();
+        }
+        await Promise.all(waiting);
+      });
+    }
+  };
+
+  const restart = async (): Promise<void> => {
+    for (let ends = 1; ends <= ENDS; ends++) {
+      await until(() => resumes >= (ends * RESUMES) / (ENDS + 1), "some more have come back");
+      await life.restart(ends % 2 === 1);
+    }
+  };
+
+  const followed = Promise.all([restart(), ...followers.map(follow)]).finally(() => {
+    isOver = true;
+  });
+  await Promise.all([followed, ...Array.from({ length: WRITERS }, write)]);
+
+  let log: Known[] = [];
+  await life.connected(async (client) => {
+    log = await readLog(client);
+    expect(
+      Number(/^index_runs:(\d+)/m.exec(String(await client.value("INFO", "cairn")))?.[1]),
+    ).toBeGreaterThan(0);
+  });
+  expect(log.slice(0, history.length)).toEqual(history);
+  for (const { stretches } of followers) {
+    for (const stretch of stretches) checkStretch(stretch, log);
+    expect(stretches.some(({ ids }) => ids.length > 0)).toBe(true);
+  }
+  expect(await cairn.stop()).toBe(0);
+});
