@@ -344,6 +344,14 @@ describe("progress", () => {
     expect(await empty.next()).toEqual(["progress", 16_002]);
     await follower.quiet();
   });
+
+  test("caught-up comes also where the last of the history fills the socket", async () => {
+    const client = await connect();
+    await client.value("EAPPEND", "a", "A", "PAYLOAD", "x".repeat(7_000_000));
+    const follower = await Follower.open(client, "ESUB", "a", "FROM", 0, "NOACK", "PROGRESS");
+    expect(await follower.messages(1)).toEqual(["0 a 0"]);
+    expect(await follower.next()).toEqual(["caught-up", 0]);
+  });
 });
 
 describe("durability and order", () => {

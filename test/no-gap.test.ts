@@ -142,7 +142,7 @@ function nextCommand(random: Random, events: number): { words: Word[]; events: n
 
 async function fillHistory(client: RespClient, random: Random): Promise<void> {
   const commands: Word[][] = [
-    transaction(random, KEY, SHARED, 4),
+    ["EMAPPEND", KEY, ...SHARED.flatMap((stream) => [stream, "Opened", "TIMESTAMP", TIME_MIN])],
     transaction(random, "*", STREAMS, 40),
   ];
   for (let events = 0; events < HISTORY_EVENTS; events += EVENTS_PER_COMMAND) {

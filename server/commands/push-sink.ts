@@ -101,9 +101,10 @@ export class PushSink implements SubscriptionSink {
   }
 
   progress(position: number): void {
-    this.pushNumber("progress", position);
+    if (this.link.takesPushes) this.pushNumber("progress", position); // else the next one says more
   }
 
+  /** Told once, so also where the events just given have filled the socket: there was room before these. */
   caughtUp(position: number): void {
     this.pushNumber("caught-up", position);
   }
@@ -116,7 +117,6 @@ export class PushSink implements SubscriptionSink {
   }
 
   private pushNumber(kind: string, value: number): void {
-    if (!this.link.takesPushes) return; // the next one says more
     const reply = this.openPush(kind);
     reply.integer(value);
     this.send();
