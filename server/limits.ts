@@ -46,6 +46,10 @@ export const UNAUTHENTICATED_ARGUMENT_BYTES_MAX = 16 * KiB;
 export const JSON_DEPTH_MAX = 1_024;
 /** HTTP request body. Above: 413. */
 export const HTTP_BODY_BYTES_MAX = 16 * MiB;
+/** Of a body that is refused as too large, what is still taken and thrown away. Above: the connection is cut. */
+export const HTTP_DISCARD_BYTES_MAX = 32 * MiB;
+/** How long. Above: the connection is cut. */
+export const HTTP_DISCARD_MS = 1_000;
 /** A body or an answer of HTTP up to this is not counted as held. */
 export const HTTP_SMALL_BYTES = 64 * KiB;
 /** Of larger bodies, what has come of all connections together, and the same of larger answers. Above: others wait. */

@@ -3,6 +3,7 @@
  * requests that two readers could read in two ways.
  */
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventsPath, exchange, expectProblem, HttpClient } from "./support/http-client.ts";
 import { type Cairn, startCairn } from "./support/server.ts";
@@ -125,6 +126,25 @@ describe("a body", () => {
     const answer = await exchange(cairn.httpPort, bytes);
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     expect(answer).toContain('"code":"TOOLARGE"');
+  });
+
+  test.each([
+    ["of a known length", `Content-Length: ${30 * MiB}`, "x".repeat(30 * MiB)],
+    [
+      "in chunks",
+      "Transfer-Encoding: chunked",
+      `${(30 * MiB).toString(16)}\r\n${"x".repeat(30 * MiB)}\r\n0\r\n\r\n`,
+    ],
+  ])("above 16 MiB, %s, can be sent to its end before the answer is read", async (_, length, body) => {
+    const socket = connect(cairn.httpPort, "127.0.0.1");
+    const sent = Promise.withResolvers<void>();
+    socket.on("error", sent.reject);
+    socket.write(head(length) + body, () => sent.resolve());
+    await sent.promise;
+    const answer = Promise.withResolvers<string>();
+    socket.once("data", (bytes) => answer.resolve(bytes.toString("latin1")));
+    expect(await answer.promise).toMatch(/^HTTP\/1\.1 413 /);
+    socket.destroy();
   });
 
   test("of 16 MiB is taken, in one piece and in chunks", async () => {

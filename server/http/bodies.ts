@@ -2,7 +2,12 @@
  * Reads the body of a request, up to its limit and within its time, and knows in which media type it came.
  */
 import { StoreError, tooLarge } from "../errors.ts";
-import { HTTP_BODY_BYTES_MAX, HTTP_SMALL_BYTES } from "../limits.ts";
+import {
+  HTTP_BODY_BYTES_MAX,
+  HTTP_DISCARD_BYTES_MAX,
+  HTTP_DISCARD_MS,
+  HTTP_SMALL_BYTES,
+} from "../limits.ts";
 import { quote } from "../usage.ts";
 import type { HeldBody, HeldBytes } from "./held-bytes.ts";
 import type { DoorContext } from "./operation.ts";
@@ -41,9 +46,13 @@ export interface Body {
 export async function readBody(context: DoorContext, held: HeldBytes): Promise<Body> {
   const { request, work, contentLength } = context;
   const length = contentLength === null ? null : Number(contentLength);
-  if (length !== null && length > HTTP_BODY_BYTES_MAX) throw bodyTooLarge(length);
   work.readingCount++;
   try {
+    if (length !== null && length > HTTP_BODY_BYTES_MAX) {
+      // Who waits for "100 Continue" sends nothing of it when refused.
+      if (!request.headers.has("Expect")) await discard(request.body?.getReader());
+      throw bodyTooLarge(length);
+    }
     // A stream costs more than what a small body is: it is not asked for without need.
     const isSmall = length !== null && length <= HTTP_SMALL_BYTES;
     const stream = isSmall ? null : request.body;
@@ -74,7 +83,8 @@ async function readPieces(stream: ReadableStream<Uint8Array>, held: HeldBytes): 
       pieces.push(value);
       size += value.length;
       if (size > HTTP_BODY_BYTES_MAX) {
-        await reader.cancel();
+        body?.release();
+        await discard(reader);
         throw bodyTooLarge(size);
       }
       if (body !== null) {
@@ -87,6 +97,25 @@ async function readPieces(stream: ReadableStream<Uint8Array>, held: HeldBytes): 
   } catch (error) {
     body?.release();
     throw error;
+  }
+}
+
+/**
+ * Takes the rest of a body that is refused, and throws it away. A connection that is closed while its client still sends is reset,
+ * and many clients then do not look for the answer. What is longer, or slower, is cut nevertheless.
+ */
+async function discard(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<void> {
+  if (reader === undefined) return;
+  const timer = setTimeout(() => void reader.cancel().catch(nothing), HTTP_DISCARD_MS);
+  try {
+    for (let size = 0; size <= HTTP_DISCARD_BYTES_MAX; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      size += value.length;
+    }
+    await reader.cancel();
+  } finally {
+    clearTimeout(timer);
   }
 }
 
