@@ -135,17 +135,20 @@ describe("a body", () => {
       "Transfer-Encoding: chunked",
       `${(30 * MiB).toString(16)}\r\n${"x".repeat(30 * MiB)}\r\n0\r\n\r\n`,
     ],
-  ])("above 16 MiB, %s, can be sent to its end before the answer is read", async (_, length, body) => {
-    const socket = connect(cairn.httpPort, "127.0.0.1");
-    const sent = Promise.withResolvers<void>();
-    socket.on("error", sent.reject);
-    socket.write(head(length) + body, () => sent.resolve());
-    await sent.promise;
-    const answer = Promise.withResolvers<string>();
-    socket.once("data", (bytes) => answer.resolve(bytes.toString("latin1")));
-    expect(await answer.promise).toMatch(/^HTTP\/1\.1 413 /);
-    socket.destroy();
-  });
+  ])(
+    "above 16 MiB, %s, can be sent to its end before the answer is read",
+    async (_, length, body) => {
+      const socket = connect(cairn.httpPort, "127.0.0.1");
+      const sent = Promise.withResolvers<void>();
+      socket.on("error", sent.reject);
+      socket.write(head(length) + body, () => sent.resolve());
+      await sent.promise;
+      const answer = Promise.withResolvers<string>();
+      socket.once("data", (bytes) => answer.resolve(bytes.toString("latin1")));
+      expect(await answer.promise).toMatch(/^HTTP\/1\.1 413 /);
+      socket.destroy();
+    },
+  );
 
   test("of 16 MiB is taken, in one piece and in chunks", async () => {
     const event = (size: number) => `{"event_name":"E","payload":"${"x".repeat(size)}"}`;
