@@ -603,6 +603,15 @@ describe("the end of the log", () => {
 
 // ── memory ────────────────────────────────────────────────────────────────────────────────────────
 
+test("no area ends with the memory: texts are read in words, some bytes beyond their end", () => {
+  const core = makeCore();
+  const leastBehind = Array.from({ length: 4_000 }, () => {
+    const area = core.allocate(4 * KiB);
+    return core.memory.length - area - 4 * KiB;
+  });
+  expect(Math.min(...leastBehind)).toBeGreaterThanOrEqual(16);
+});
+
 describe("memory at its limit", () => {
   const MEMORY_BYTES = 48 * MiB;
 

@@ -7,6 +7,8 @@ const CLASS_MAX: u32 = 31;
 const GROWTH_BYTES_MIN: usize = 1 << 20;
 const GROWTH_BYTES_MAX: usize = 64 << 20;
 const PAGE_SIZE: usize = 65536;
+/** Memory that no area ever has: texts at an area's end are read in words, up to 7 bytes beyond it (write.ts), and vectors. */
+const MARGIN: usize = 16;
 /** Larger areas begin at multiples of this, so that direct I/O can take them. */
 const ALIGNMENT: usize = 4096;
 
@@ -80,18 +82,22 @@ export function release(area: usize, size: usize): void {
 /** Grows memory so that `bytes` more can be taken; false when that is refused. */
 export function ensureMemory(bytes: usize): bool {
   const size = <usize>memory.size() * PAGE_SIZE;
-  if (<u64>bump + bytes <= size) return true;
-  if (<u64>bump + bytes > limitBytes) return false;
-  const wanted = max(bytes, min(max(size / 4, GROWTH_BYTES_MIN), GROWTH_BYTES_MAX));
-  const bytesNeeded = min(<u64>bump + wanted, limitBytes) - size;
-  if (memory.grow(<i32>((bytesNeeded + PAGE_SIZE - 1) / PAGE_SIZE)) >= 0) return true;
-  const least = <u64>bump + bytes - size;
-  return memory.grow(<i32>((least + PAGE_SIZE - 1) / PAGE_SIZE)) >= 0;
+  const end = <u64>bump + bytes + MARGIN;
+  if (end <= size) return true;
+  if (end > limitBytes) return false;
+  const growth = <u64>min(max(size / 4, GROWTH_BYTES_MIN), GROWTH_BYTES_MAX);
+  return growTo(min<u64>(max(end, <u64>bump + growth), limitBytes), size) || growTo(end, size);
+}
+
+/** Makes memory of `size` bytes reach to `end`. */
+function growTo(end: u64, size: usize): bool {
+  return memory.grow(<i32>((end - size + PAGE_SIZE - 1) / PAGE_SIZE)) >= 0;
 }
 
 /** Bytes that may still be taken before the limit. */
 export function memoryLeft(): u64 {
-  return bump < limitBytes ? <u64>limitBytes - bump : 0;
+  const end = <u64>bump + MARGIN;
+  return end < limitBytes ? limitBytes - end : 0;
 }
 
 /** Bytes taken from linear memory so far. */
