@@ -24,6 +24,11 @@ export interface DiskFile {
    * Left out where a test's disk has no background.
    */
   willRead?(offset: number, bytes: number): void;
+  /**
+   * As `read`, in a thread, and `done` is called in a later turn, whatever came of it: for what the system is to have in memory.
+   * The file may be closed meanwhile. Left out where a test's disk has no threads.
+   */
+  readInThread?(target: Uint8Array, offset: number, done: () => void): void;
   /** Writes up to `source.length` bytes at `offset`; returns how many were taken. */
   write(source: Uint8Array, offset: number): number;
   /**
@@ -98,6 +103,10 @@ class SystemFile implements DiskFile {
 
   willRead(offset: number, bytes: number): void {
     willRead(this.descriptor, offset, bytes);
+  }
+
+  readInThread(target: Uint8Array, offset: number, done: () => void): void {
+    fs.read(this.descriptor, target, 0, target.length, offset, () => done());
   }
 
   write(source: Uint8Array, offset: number): number {

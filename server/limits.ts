@@ -75,6 +75,9 @@ export const STREAMS_LISTED_MAX = 10_000;
 export const STREAMS_LISTED_DEFAULT = 100;
 /** Work that a read does in one turn, milliseconds. Above: it goes on in a later one, others are served between. */
 export const SLICE_MS = 1;
+/** What a thread reads of the log for a walk that begins, and for one that goes on. Above: its next stretch. */
+export const READ_AHEAD_BYTES_MIN = 128 * KiB;
+export const READ_AHEAD_BYTES_MAX = 1_024 * KiB;
 /** Events that one filtered scan looks at. Above: it answers what it has, with has_more and next. */
 export const SCAN_EXAMINED_MAX = 1_000_000;
 

@@ -9,7 +9,7 @@ import type { EventStore } from "../store/event-store.ts";
 import { Filter } from "../store/filter.ts";
 import type { FilteredScan, ScanSource } from "../store/filtered-scan.ts";
 import type { Interest } from "../store/interest.ts";
-import type { SlicedWork, Wait } from "./command.ts";
+import type { SlicedWork, Wait } from "../store/slice-queue.ts";
 import type { RangeRequest } from "./read-options.ts";
 
 /** The longest time that a timer takes. A wait without limit has none. */
@@ -69,7 +69,7 @@ export class BlockingScan implements SlicedWork {
   }
 
   wait(wake: () => void): Wait | null {
-    if (!this.isWaiting) return null;
+    if (!this.isWaiting) return this.scan.wait(wake);
     const leave = this.store.subscriptions.wait(interestOf(this.source), () => end());
     const left = Math.min(this.deadlineMs - performance.now(), TIMER_MS_MAX);
     const release = (): void => {

@@ -7,6 +7,7 @@
 import type { OutputArea } from "../core/core.ts";
 import type { Reply } from "../resp/reply.ts";
 import type { EventStore } from "../store/event-store.ts";
+import type { SlicedWork } from "../store/slice-queue.ts";
 import type { Arguments } from "./arguments.ts";
 import type { ServerInfo } from "./server-info.ts";
 import type { Session } from "./session.ts";
@@ -30,30 +31,6 @@ type CommandKind = "append" | "read" | "connection";
 
 /** Returned by `run` of an append: there is no room for it now; it is run again when there is. */
 export const WAIT = Symbol("wait");
-
-/**
- * Work that may take longer than a turn should: it is done in slices, and other connections are served between
- * them. It keeps what it needs, since nothing of the request outlives the turn.
- */
-export interface SlicedWork {
-  /** Does a slice; true when it was the last. May use the area, and leaves it as it was. May throw a StoreError. */
-  advance(area: OutputArea): boolean;
-  /** Bytes of results that it holds. */
-  readonly heldBytes: number;
-  /**
-   * To be asked when `advance` has returned false: where the next slice has to wait for something it calls `wake`, once,
-   * when that is there. Null: the next slice may come in the next turn.
-   */
-  wait?(wake: () => void): Wait | null;
-}
-
-/** Work that waits. */
-export interface Wait {
-  /** Ends the wait now: `wake` is called, and the work finishes with what there is. */
-  release(): void;
-  /** Forgets the work: nothing is called any more. */
-  cancel(): void;
-}
 
 export interface Command<Request = unknown, Result = unknown> {
   /** Upper case. */

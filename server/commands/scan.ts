@@ -7,7 +7,7 @@
  * type is `stream`.
  */
 import { StoreError } from "../errors.ts";
-import type { StreamIds } from "../store/event-reader.ts";
+import type { StreamWalk } from "../store/stream-walk.ts";
 import { checkArity, syntaxError } from "./argument-errors.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -24,7 +24,7 @@ interface ScanRequest {
   readonly wantsStreams: boolean;
 }
 
-export const scan: Command<ScanRequest, StreamIds> = {
+export const scan: Command<ScanRequest, StreamWalk | null> = {
   name: "SCAN",
   kind: "read",
   summary: "Walk over the stream ids.",
@@ -32,18 +32,23 @@ export const scan: Command<ScanRequest, StreamIds> = {
   flags: ["readonly"],
   parse: parseScan,
 
-  run({ cursor, pattern, count, wantsStreams }, { store, area }) {
-    if (!wantsStreams) return { cursor: 0, idCount: 0, ids: new Uint8Array(0) };
-    return store.listStreamIds(area, cursor, pattern, count);
+  run({ cursor, pattern, count, wantsStreams }, { store }) {
+    return wantsStreams ? store.openStreamWalk(cursor, pattern, count) : null;
   },
 
-  reply({ cursor, idCount, ids }, reply, { area }) {
+  work(walk) {
+    return walk;
+  },
+
+  reply(walk, reply, { area }) {
     reply.array(2);
-    reply.blob(String(cursor));
-    reply.array(idCount);
-    area.reserve(ids.length);
-    area.memory.set(ids, area.tail);
-    area.tail += ids.length;
+    reply.blob(String(walk?.cursor ?? 0));
+    reply.array(walk?.idCount ?? 0);
+    for (const ids of walk?.pieces ?? []) {
+      area.reserve(ids.length);
+      area.memory.set(ids, area.tail);
+      area.tail += ids.length;
+    }
   },
 };
 

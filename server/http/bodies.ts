@@ -42,6 +42,11 @@ export interface Body {
   readonly release: () => void;
 }
 
+interface BodyReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
 /** All of the body. Throws TOOLARGE when it is known to be longer than the limit. */
 export async function readBody(context: DoorContext, held: HeldBytes): Promise<Body> {
   const { request, work, contentLength } = context;
@@ -104,13 +109,13 @@ async function readPieces(stream: ReadableStream<Uint8Array>, held: HeldBytes): 
  * Takes the rest of a body that is refused, and throws it away. A connection that is closed while its client still sends is reset,
  * and many clients then do not look for the answer. What is longer, or slower, is cut nevertheless.
  */
-async function discard(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<void> {
+async function discard(reader: BodyReader | undefined): Promise<void> {
   if (reader === undefined) return;
   const timer = setTimeout(() => void reader.cancel().catch(nothing), HTTP_DISCARD_MS);
   try {
     for (let size = 0; size <= HTTP_DISCARD_BYTES_MAX; ) {
       const { done, value } = await reader.read();
-      if (done) return;
+      if (done || value === undefined) return;
       size += value.length;
     }
     await reader.cancel();

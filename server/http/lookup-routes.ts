@@ -17,6 +17,7 @@ import { SCHEMAS } from "./event-schemas.ts";
 import { DATA_PARAMETER, patternOf } from "./filter-query.ts";
 import type { DoorContext, Operation, StoreParts } from "./operation.ts";
 import { READ_HEADERS } from "./read-routes.ts";
+import { runInSlices } from "./reads.ts";
 import { JSON_TYPE, MSGPACK_TYPE, negotiate, pathParameter, readQuery } from "./request.ts";
 import { number, text } from "./schema.ts";
 
@@ -120,14 +121,14 @@ function getStore(context: DoorContext, { store, version }: StoreParts): Respons
   });
 }
 
-function listStreams(context: DoorContext, parts: StoreParts): Response {
-  const { store, area } = parts;
+async function listStreams(context: DoorContext, parts: StoreParts): Promise<Response> {
   const query = readQuery(context, STREAMS_QUERY);
   const pattern = query.match === null ? null : patternOf(query.match);
   const limit = query.limit ?? STREAMS_LISTED_DEFAULT;
-  const { ids, cursor } = store.listStreamIds(area, query.cursor ?? 0, pattern, limit);
-  const streams = blobs(ids).map((id) => streamOf(parts, id));
-  return answer(context, { streams, cursor: cursor === 0 ? null : cursor });
+  const walk = parts.store.openStreamWalk(query.cursor ?? 0, pattern, limit);
+  await runInSlices(parts, walk, () => context.request.signal.aborted);
+  const streams = blobs(Buffer.concat(walk.pieces)).map((id) => streamOf(parts, id));
+  return answer(context, { streams, cursor: walk.cursor === 0 ? null : walk.cursor });
 }
 
 /** The texts of RESP blob strings that follow one another. */

@@ -5,7 +5,8 @@
 import type { Encoding } from "../core/encoding.ts";
 import { StoreError } from "../errors.ts";
 import { Filter } from "../store/filter.ts";
-import type { FilteredScan, ScanRange, ScanSource } from "../store/filtered-scan.ts";
+import type { ScanRange, ScanSource } from "../store/filtered-scan.ts";
+import type { SlicedWork } from "../store/slice-queue.ts";
 import type { StoreParts } from "./operation.ts";
 
 export interface Read {
@@ -31,29 +32,33 @@ export async function readEvents(
   isGone: () => boolean,
 ): Promise<FoundEvents> {
   const scan = parts.store.openFilteredScan(source, range, filter ?? ALL, encoding);
-  if (!scan.advance(parts.area)) await runInSlices(parts, scan, isGone);
+  await runInSlices(parts, scan, isGone);
   return { count: scan.eventCount, rows: scan.pieces, hasMore: scan.hasMore, next: scan.next };
 }
 
 /** Without a filter a page may be long to write as well. */
 const ALL = new Filter();
 
-/** Does the scan's further slices in turn with others'; ends early where nobody waits for it any more. */
-function runInSlices(
+/** Does all of the work, in turn with others'; ends early where nobody waits for it any more. */
+export async function runInSlices(
   { store, area }: StoreParts,
-  scan: FilteredScan,
+  work: SlicedWork,
   isGone: () => boolean,
 ): Promise<void> {
+  if (work.advance(area)) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const slice = (): void => {
     try {
       if (isGone()) reject(new StoreError("INVALIDARG", "the client is gone"));
-      else if (scan.advance(area)) resolve();
-      else store.slices.add(slice);
+      else if (work.advance(area)) resolve();
+      else later();
     } catch (error) {
       reject(error);
     }
   };
-  store.slices.add(slice);
+  const later = (): void => {
+    if ((work.wait?.(slice) ?? null) === null) store.slices.add(slice);
+  };
+  later();
   return promise;
 }

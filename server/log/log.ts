@@ -43,6 +43,11 @@ export interface Log {
   read(offset: number, target: Uint8Array): number;
   /** Bytes at a log offset are going to be read: a hint, of which nothing is heard. */
   willRead(offset: number, bytes: number): void;
+  /**
+   * Has a thread read what a segment holds of a range, and throws it away: the segment is that of the log offset. Returns what
+   * that is, and calls back in a later turn, whatever came of it; null where there is no such thread. One at a time.
+   */
+  readAhead(offset: number, range: LogRange, done: () => void): LogRange | null;
   /** Names a place in the log for an error: file and offset. */
   placeText(offset: number): string;
   /** Bytes that the log takes on the disk. */
@@ -51,11 +56,14 @@ export interface Log {
   close(): void;
 }
 
-/** A stretch of the log that frames can be written to. */
-export interface Room {
+/** Log offsets, the end excluded. */
+export interface LogRange {
   readonly start: number;
   readonly end: number;
 }
+
+/** A stretch of the log that frames can be written to. */
+export type Room = LogRange;
 
 /** The disk has no room for more of the log; nothing was lost, and reads go on. */
 export class NoRoom extends Error {

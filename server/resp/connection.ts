@@ -8,13 +8,7 @@
  * connection that holds too much, either way.
  */
 import { Arguments, type Staging } from "../commands/arguments.ts";
-import {
-  type Command,
-  type Context,
-  type SlicedWork,
-  WAIT,
-  type Wait,
-} from "../commands/command.ts";
+import { type Command, type Context, WAIT } from "../commands/command.ts";
 import { stateRefusal } from "../commands/multi.ts";
 import { commandNames, findCommand } from "../commands/registry.ts";
 import type { Session, SessionLink } from "../commands/session.ts";
@@ -31,6 +25,7 @@ import {
   WAITING_BYTES_MAX,
   WAITING_REQUESTS_MAX,
 } from "../limits.ts";
+import type { SlicedWork, Wait } from "../store/slice-queue.ts";
 import { FAULT, MORE, RequestDecoder } from "./decoder.ts";
 import type { RespDoor } from "./door.ts";
 import { HeldKind, type HeldReplies } from "./held-replies.ts";

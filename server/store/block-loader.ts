@@ -5,11 +5,13 @@ import type { Core } from "../core/core.ts";
 import { StoreError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import type { Tell } from "../stderr-log.ts";
+import { ReadAhead, WalkReads } from "./read-ahead.ts";
 
 export class BlockLoader {
   private readonly core: Core;
   private readonly log: Log;
   private readonly tell: Tell;
+  private readonly readAhead: ReadAhead;
 
   /** `tell` takes one line for whoever runs the server. */
   constructor(core: Core, log: Log, tell: Tell) {
@@ -17,6 +19,12 @@ export class BlockLoader {
     this.log = log;
     this.tell = tell;
     core.log = log;
+    this.readAhead = new ReadAhead(log, () => core.exports.getDurableOffset());
+  }
+
+  /** The reads of a walk over the log, in one direction. */
+  walk(isReverse: boolean): WalkReads {
+    return new WalkReads(this.readAhead, isReverse);
   }
 
   /** Loads the block of the log that the core misses; false where the disk does not give it. */

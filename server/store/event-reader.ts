@@ -4,17 +4,15 @@
  */
 import { type Core, MemoryRefused, type OutputArea } from "../core/core.ts";
 import type { Encoding } from "../core/encoding.ts";
-import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, NO_MEMORY } from "../core/status.ts";
+import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT } from "../core/status.ts";
 import { type ErrorFacts, StoreError } from "../errors.ts";
-import { REPLY_EVENT_BYTES_MAX, SLICE_MS } from "../limits.ts";
+import { REPLY_EVENT_BYTES_MAX } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
 import type { Filter } from "./filter.ts";
 import { FilteredScan, type ScanRange, type ScanSource } from "./filtered-scan.ts";
 import { PositionReader } from "./position-reader.ts";
 import { readStoredEvent, type StoredEvent } from "./stored-event.ts";
-
-/** Stream ids looked at between two looks at the clock. */
-const STREAMS_PER_CALL = 64;
+import { StreamWalk } from "./stream-walk.ts";
 
 /** What a scan wrote. */
 export interface ScanResult {
@@ -22,15 +20,6 @@ export interface ScanResult {
   readonly hasMore: boolean;
   /** The first number that was not examined, or null where the range's end was reached for good. */
   readonly next: number | null;
-}
-
-/** A step of a walk over the stream ids. */
-export interface StreamIds {
-  /** With which the next step goes on; 0 where all were passed. */
-  readonly cursor: number;
-  readonly idCount: number;
-  /** The ids as RESP blob strings, one after the other. */
-  readonly ids: Uint8Array;
 }
 
 export class EventReader {
@@ -198,65 +187,11 @@ export class EventReader {
   }
 
   /**
-   * Ids of streams, in the order in which the streams came, from a cursor on (0 at first): those that match the
-   * pattern (null: all), `count` at the most, and no more than a slice's work allows. What is there from a walk's
-   * start to its end comes exactly once. `area` is used and left as it was. Throws CORRUPT where the event that
-   * names the first stream is damaged.
+   * A walk over the streams' ids from a cursor on (0 at first): those that match the pattern (null: all), `count` at the
+   * most.
    */
-  listStreamIds(
-    area: OutputArea,
-    cursor: number,
-    pattern: Uint8Array | null,
-    count: number,
-  ): StreamIds {
-    const size = pattern?.length ?? 0;
-    const address = this.core.allocate(size);
-    const start = area.length;
-    try {
-      if (pattern !== null) this.core.memory.set(pattern, address);
-      this.core.exports.streamsOpen(cursor);
-      const idCount = this.writeStreamIds(area, pattern === null ? 0 : address, size, count);
-      return {
-        cursor: this.core.exports.streamsCursor(),
-        idCount,
-        ids: area.memory.slice(area.origin + start, area.tail),
-      };
-    } finally {
-      area.tail = area.origin + start;
-      this.core.exports.release(address, size);
-    }
-  }
-
-  private writeStreamIds(area: OutputArea, pattern: number, size: number, count: number): number {
-    const { exports } = this.core;
-    const startedAt = performance.now();
-    let written = 0;
-    let examined = 0;
-    while (true) {
-      const wanted = count - written;
-      const status = exports.streamsRun(
-        area.tail,
-        area.end,
-        pattern,
-        size,
-        wanted,
-        STREAMS_PER_CALL,
-      );
-      area.tail = exports.getScanTail() >>> 0;
-      written += exports.getStreamsWritten();
-      examined += exports.getStreamsExamined();
-      if (status === DONE) return written;
-      if (status === NO_MEMORY) throw new MemoryRefused(0);
-      if (status === NEED_OUTPUT) {
-        area.reserve(exports.getScanNeeded());
-        continue;
-      }
-      if (examined > 0 && performance.now() - startedAt > SLICE_MS) return written;
-      if (status === CORRUPT || (status === NEED_BLOCK && !this.blocks.load())) {
-        if (examined === 0) throw this.blocks.corrupt();
-        return written;
-      }
-    }
+  openStreamWalk(cursor: number, pattern: Uint8Array | null, count: number): StreamWalk {
+    return new StreamWalk(this.core, this.blocks, cursor, pattern, count);
   }
 
   /** Events by position, as objects: for what is not the hot path. Throws CORRUPT at a damaged one. */

@@ -12,6 +12,8 @@ import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, PAUSED } from "../core/status.t
 import { REPLY_EVENT_BYTES_MAX, SCAN_EXAMINED_MAX, SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
 import type { Filter } from "./filter.ts";
+import type { WalkReads } from "./read-ahead.ts";
+import type { SlicedWork, Wait } from "./slice-queue.ts";
 
 /** Events looked at between two looks at the clock. */
 const WORK_PER_CALL = 512;
@@ -36,7 +38,7 @@ export interface ScanRange {
   readonly isReverse: boolean;
 }
 
-export class FilteredScan {
+export class FilteredScan implements SlicedWork {
   /** Events written. */
   eventCount = 0;
   /** Whether the range holds further matching events, or may. */
@@ -59,6 +61,8 @@ export class FilteredScan {
   private to: number;
   private countLeft: number;
   private examined = 0;
+  /** Null where it reads a stream or a partition, whose events lie anywhere. */
+  private readonly walk: WalkReads | null;
   /** Positions below it were durable when the scan began; those from `asOfEnd` on do not match. */
   private readonly seenEnd: number;
   private asOfEnd = Number.MAX_SAFE_INTEGER;
@@ -81,6 +85,7 @@ export class FilteredScan {
     this.from = range.from;
     this.to = range.to;
     this.countLeft = range.count;
+    this.walk = source.kind === "log" ? blocks.walk(range.isReverse) : null;
     this.seenEnd = core.exports.getDurablePosition();
   }
 
@@ -115,6 +120,11 @@ export class FilteredScan {
       area.tail = area.origin + start;
       this.core.exports.release(address, size);
     }
+  }
+
+  /** As a SlicedWork waits: for what the disk is asked for. */
+  wait(wake: () => void): Wait | null {
+    return this.walk?.wait(wake) ?? null;
   }
 
   private searchAsOf(asOf: number): void {
@@ -169,7 +179,9 @@ export class FilteredScan {
       } else if (status === PAUSED || status === NEED_BLOCK) {
         if (this.examined >= SCAN_EXAMINED_MAX) return this.finish();
         if (performance.now() - startedAt > SLICE_MS) return this.pause();
-        if (status === NEED_BLOCK && !this.blocks.load()) return this.finishDamaged();
+        if (status === PAUSED) continue;
+        if (this.walk?.mayLoad(exports.getMissedOffset()) === false) return this.pause();
+        if (!this.blocks.load()) return this.finishDamaged();
       } else if (status === CORRUPT) {
         return this.finishDamaged();
       } else {

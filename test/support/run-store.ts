@@ -211,9 +211,10 @@ function streamIds(store: EventStore, stepsMax: number): Plain[] {
   let steps = 0;
   do {
     if (++steps > stepsMax) throw new Error(`SCAN does not end: its cursor is ${cursor}`);
-    const step = store.listStreamIds(area, cursor, null, 5);
+    const step = store.openStreamWalk(cursor, null, 5);
+    step.advance(area);
     const reader = new FrameReader();
-    reader.push(Buffer.from(step.ids));
+    reader.push(Buffer.concat(step.pieces));
     for (let frame = reader.next(); frame !== null; frame = reader.next()) {
       found.push(plain(frame) as Plain);
     }

@@ -58,6 +58,8 @@ export interface SimulatedDiskOptions {
   readonly capacityBytes?: number;
   /** Whether the file system has direct writes: durable when they return, in whole blocks. Else `openDirect` is null. */
   readonly directWrites?: boolean;
+  /** Whether files can be read in a thread. */
+  readonly readThread?: boolean;
 }
 
 /** A write as the disk took it, for tests that look for a frame's place. */
@@ -97,6 +99,8 @@ export class SimulatedDisk {
   };
   /** True: `syncInThread` completes at `releaseSyncs`; false: in a later turn by itself. */
   holdSyncs = false;
+  /** The same for `readInThread` and `releaseReads`. */
+  holdReads = false;
   shortWrites: number;
   capacityBytes: number;
   onWrite: WriteObserver | null = null;
@@ -104,11 +108,13 @@ export class SimulatedDisk {
 
   private readonly random: Random;
   private readonly directWrites: boolean;
+  private readonly readThread: boolean;
   private root = new Folder();
   private boots: Boot[] = [];
   private locked = new Map<string, Boot>();
   private faults: { fault: Fault; skip: number; times: number }[] = [];
   private heldSyncs: PendingSync[] = [];
+  private heldReads: (() => void)[] = [];
   private callsUntilEnd = 0;
   private endsBy: "kill" | "crash" = "crash";
   private endEffect: EndEffect = "some";
@@ -118,6 +124,7 @@ export class SimulatedDisk {
   constructor(options: SimulatedDiskOptions) {
     this.random = options.random;
     this.directWrites = options.directWrites ?? false;
+    this.readThread = options.readThread ?? false;
     this.shortWrites = options.shortWrites ?? 0;
     this.capacityBytes = options.capacityBytes ?? Number.MAX_SAFE_INTEGER;
   }
@@ -210,6 +217,18 @@ export class SimulatedDisk {
     for (const sync of syncs) sync.complete();
   }
 
+  /** Reads in threads that wait for `releaseReads`. */
+  get heldReadCount(): number {
+    return this.heldReads.length;
+  }
+
+  /** Completes the held reads, in order. */
+  releaseReads(): void {
+    const reads = this.heldReads;
+    this.heldReads = [];
+    for (const complete of reads) complete();
+  }
+
   /** Every file as a process would read it now. */
   image(): Map<string, Uint8Array> {
     const image = new Map<string, Uint8Array>();
@@ -269,6 +288,13 @@ export class SimulatedDisk {
     return {
       path,
       read: (target, offset) => call("read", () => inode.read(target, offset)),
+      ...(this.readThread && {
+        readInThread: (target: Uint8Array, offset: number, done: () => void) => {
+          inode.read(target, offset);
+          if (this.holdReads) this.heldReads.push(done);
+          else setImmediate(done);
+        },
+      }),
       write: (source, offset) => this.write(boot, path, inode, source, offset),
       sync: () =>
         this.call(

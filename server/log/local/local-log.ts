@@ -18,7 +18,7 @@ import {
 } from "../../disk.ts";
 import { MiB } from "../../limits.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../metrics/histogram.ts";
-import { type Log, NoRoom, type Room } from "../log.ts";
+import { type Log, type LogRange, NoRoom, type Room } from "../log.ts";
 import { writeEndFile } from "./end-file.ts";
 import { NextSegment } from "./next-segment.ts";
 import { alignSegment, type RecoveredLog, type SegmentFile } from "./recovery.ts";
@@ -315,6 +315,10 @@ export class LocalLog implements Log {
 
   willRead(offset: number, bytes: number): void {
     this.reader.willRead(offset, bytes);
+  }
+
+  readAhead(offset: number, range: LogRange, done: () => void): LogRange | null {
+    return this.reader.readAhead(offset, range, done);
   }
 
   placeText(offset: number): string {

@@ -5,9 +5,11 @@ import { type Disk, type DiskFile, descriptorLimit, readFully } from "../../disk
 import {
   CONNECTIONS_MAX,
   DESCRIPTORS_RESERVED,
+  READ_AHEAD_BYTES_MAX,
   SEGMENT_FILES_OPEN_MAX,
   SEGMENT_FILES_OPEN_MIN,
 } from "../../limits.ts";
+import type { LogRange } from "../log.ts";
 import type { SegmentFile } from "./recovery.ts";
 
 export class SegmentReader {
@@ -16,6 +18,8 @@ export class SegmentReader {
   private readonly disk: Disk;
   private readonly files = new Map<string, DiskFile>();
   private readonly filesOpenMax: number;
+  /** What is read ahead is thrown away here. */
+  private readAheadTarget: Uint8Array | null = null;
 
   constructor(disk: Disk, segments: readonly SegmentFile[]) {
     this.disk = disk;
@@ -50,6 +54,23 @@ export class SegmentReader {
     } catch {
       // The file cannot be opened now.
     }
+  }
+
+  /** Has a thread read a range, as far as the segment of an offset holds it; null where the disk has none, or does not open it. */
+  readAhead(offset: number, range: LogRange, done: () => void): LogRange | null {
+    const { path, header, bytes } = this.segmentAt(offset);
+    const start = Math.max(range.start, header.base);
+    const end = Math.min(range.end, header.base + bytes, start + READ_AHEAD_BYTES_MAX);
+    let file: DiskFile;
+    try {
+      file = this.fileOf(path);
+    } catch {
+      return null; // whoever reads there hears why
+    }
+    if (file.readInThread === undefined || start >= end) return null;
+    this.readAheadTarget ??= new Uint8Array(READ_AHEAD_BYTES_MAX);
+    file.readInThread(this.readAheadTarget.subarray(0, end - start), start - header.base, done);
+    return { start, end };
   }
 
   /** Names file and offset of a place in the log, for an error. */
