@@ -166,6 +166,8 @@ export const MEMTABLES_MAX = 4;
 export const RUNS_MAX = 64;
 /** Runs of about one size that are merged into one. */
 export const MERGED_RUNS = 4;
+/** Merges at a time, each of less than the ones before: a large one takes minutes. Above: small runs wait to be merged. */
+export const MERGES_MAX = 4;
 /** As many at a time while a start makes them of the log, where each merge is waited for (core-wasm/assembly/run-cursor.ts: RUNS_MAX). */
 export const START_MERGED_RUNS = 16;
 /** After each slice a merge leaves the disk to the log for as long as the slice took, at most this, milliseconds. */

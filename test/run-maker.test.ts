@@ -190,6 +190,24 @@ describe("the worker", () => {
     expect(readRun(readFileSync(join(folder, MERGED)))).toMatchObject(history.content(0, 1_000));
   });
 
+  test("does a small merge while a large one is under way", async () => {
+    const maker = makeWorker();
+    await buildLarge(maker);
+    for (const job of jobs()) await succeed((done) => maker.build(job, done));
+    const ended: string[] = [];
+    const first = failureOf((done) => maker.merge(largeNames, largeMerged, done));
+    const second = failureOf((done) => maker.merge(NAMES, MERGED, done));
+    await Promise.all([
+      first.then(() => ended.push("large")),
+      second.then(() => ended.push("small")),
+    ]);
+    expect(ended).toEqual(["small", "large"]);
+    expect([await first, await second]).toEqual([null, null]);
+    const read = (name: string) => readRun(readFileSync(join(folder, name)));
+    expect(read(MERGED), `SEED=${SEED}`).toMatchObject(history.content(0, 1_000));
+    expect(read(largeMerged), `SEED=${SEED}`).toMatchObject(large.content(0, 60_000));
+  });
+
   test("that died has failed its jobs, and the next job begins another", async () => {
     const maker = makeWorker();
     const wrong = { ...history.build(0, 400), name: "no name of a run" };

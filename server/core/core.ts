@@ -9,6 +9,7 @@
 import wasmPath from "../../dist/core.wasm" with { type: "file" };
 import { assert } from "../assert.ts";
 import { readEmbedded } from "../disk.ts";
+import { useHugePages } from "../libc.ts";
 import type { ByteSink } from "../resp/byte-sink.ts";
 import type { Encoding } from "./encoding.ts";
 
@@ -380,8 +381,10 @@ export class Core {
   private doublesView = new Float64Array(0);
   private inputAddress = 0;
   private inputCapacity = 0;
+  private readonly memoryBytesMax: number;
 
   constructor(options: CoreOptions) {
+    this.memoryBytesMax = options.memoryBytesMax;
     compiled ??= new WebAssembly.Module(readEmbedded(wasmPath) as Uint8Array<ArrayBuffer>);
     const instance = new WebAssembly.Instance(compiled, {
       env: {
@@ -442,6 +445,11 @@ export class Core {
   get doubles(): Float64Array {
     if (this.bytesView.length === 0) this.renewViews();
     return this.doublesView;
+  }
+
+  /** For a core whose tables become large: look-ups are faster in memory of huge pages, and what is little used takes more. */
+  useHugePages(): void {
+    useHugePages(this.exports.memory.buffer, this.memoryBytesMax);
   }
 
   /** An area of at least `size` bytes; throws where memory is at its limit. */

@@ -1,13 +1,15 @@
 /**
  * The worker that makes index runs, with a core of its own: what a WorkerRunMaker starts.
  *
- * Builds come first, as appends may wait for them: one that arrives while a merge is under way is done between two of
- * its slices. Once a server answers requests the worker gives way, and a merge pauses after each slice, so that the log's
- * own writes find the disk free. Bugs end the worker.
+ * Builds come first, as appends may wait for them: one that arrives while merges are under way is done between two of
+ * their slices. Of several merges the smallest goes on: a large one takes minutes, in which small runs would grow many. Once a
+ * server answers requests the worker gives way, and a merge pauses after each slice, so that the log's own writes find the
+ * disk free. Bugs end the worker.
  */
 import type { MessagePort } from "node:worker_threads";
 import { giveWay, systemDisk } from "../disk.ts";
 import { RUN_CORE_BYTES_KEPT, RUN_MERGE_PAUSE_MS_MAX } from "../limits.ts";
+import { parseRunName, type RunRange } from "./run-file.ts";
 import {
   FLAG_BUSY,
   FLAG_LIFE,
@@ -22,17 +24,25 @@ import { RunInputError, type RunMerge, RunWork } from "./run-work.ts";
 
 declare const self: Worker;
 
-type MergeRequest = Extract<WorkerRequest, { kind: "merge" }>;
+/** A merge that is asked for, and under way where `merge` is not null. Each has a core of its own. */
+interface QueuedMerge {
+  readonly request: Extract<WorkerRequest, { kind: "merge" }>;
+  readonly events: number;
+  work: RunWork | null;
+  merge: RunMerge | null;
+}
 
 class RunWorker {
   private readonly folder: string;
   private readonly flags: Int32Array;
   private readonly port: MessagePort;
   private hasGivenWay = false;
+  /** Builds and removes. */
   private work: RunWork | null = null;
-  /** Merges that are asked for; the first is under way where `merge` is not null. */
-  private readonly merges: MergeRequest[] = [];
-  private merge: RunMerge | null = null;
+  /** The smallest first. */
+  private readonly merges: QueuedMerge[] = [];
+  /** Of a merge that has ended, for the next one. */
+  private spare: RunWork | null = null;
   private sliceTimer: NodeJS.Timeout | null = null;
 
   constructor(folder: string, flags: SharedArrayBuffer, port: MessagePort) {
@@ -73,7 +83,9 @@ class RunWorker {
     } else if (request.kind === "remove") {
       this.remove(request.names);
     } else if (request.kind === "merge") {
-      this.merges.push(request);
+      const { from, to } = parseRunName(request.output) as RunRange;
+      this.merges.push({ request, events: to - from, work: null, merge: null });
+      this.merges.sort((a, b) => a.events - b.events);
       this.sliceTimer ??= this.later(0);
     }
   }
@@ -92,20 +104,29 @@ class RunWorker {
   }
 
   private runWork(): RunWork {
-    this.work ??= new RunWork(systemDisk, this.folder, () => this.isStopped);
+    this.work ??= this.newWork();
     return this.work;
   }
 
-  /** Begins the first merge, or does a slice of it. */
+  private newWork(): RunWork {
+    return new RunWork(systemDisk, this.folder, () => this.isStopped);
+  }
+
+  /** Begins the smallest merge, or does a slice of it. */
   private mergeSlice(): void {
     this.sliceTimer = null;
-    const request = this.merges[0];
-    if (request === undefined) return;
+    const queued = this.merges[0];
+    if (queued === undefined) return;
     const begun = performance.now();
+    const { request } = queued;
     this.whileBusy(() => {
       this.answer(request.id, () => {
-        this.merge ??= this.runWork().merge(request.inputs, request.output);
-        return this.merge.step();
+        if (queued.work === null) {
+          queued.work = this.spare ?? this.newWork();
+          this.spare = null;
+        }
+        queued.merge ??= queued.work.merge(request.inputs, request.output);
+        return queued.merge.step();
       });
     });
     if (this.merges.length === 0) return;
@@ -126,13 +147,9 @@ class RunWorker {
         run: failure instanceof RunInputError ? failure.run : null,
       };
     }
-    if (this.merges[0]?.id === id) {
-      this.merges.shift();
-      this.merge = null;
-    }
+    if (this.merges[0]?.request.id === id) this.spare = this.merges.shift()?.work ?? null;
     this.rest();
-    const memoryBytes = this.work?.memoryBytes ?? 0;
-    const reply: WorkerReply = { id, error, memoryBytes };
+    const reply: WorkerReply = { id, error, memoryBytes: this.memoryBytes };
     self.postMessage(reply);
     if (!this.serves) this.port.postMessage(reply);
     this.tellNews();
@@ -149,10 +166,10 @@ class RunWorker {
     }
     Atomics.store(this.flags, FLAG_BUSY, 1);
     job();
-    if (this.merge !== null) {
-      if (!this.isStopped) return;
-      this.merge.abandon();
-    }
+    const underway = this.merges.flatMap(({ merge }) => merge ?? []);
+    if (underway.length > 0 && !this.isStopped) return;
+    for (const merge of underway) merge.abandon();
+    if (underway.length > 0) this.merges.length = 0;
     Atomics.store(this.flags, FLAG_BUSY, 0);
     Atomics.notify(this.flags, FLAG_BUSY);
   }
@@ -166,10 +183,15 @@ class RunWorker {
     }
   }
 
-  /** A core that grew large for a job is let go, where no merge is under way in it. */
+  private get memoryBytes(): number {
+    const merging = this.merges.reduce((sum, { work }) => sum + (work?.memoryBytes ?? 0), 0);
+    return merging + (this.work?.memoryBytes ?? 0) + (this.spare?.memoryBytes ?? 0);
+  }
+
+  /** Cores that grew large for a job are let go. */
   private rest(): void {
-    if (this.merge !== null || (this.work?.memoryBytes ?? 0) <= RUN_CORE_BYTES_KEPT) return;
-    this.work = null;
+    if ((this.work?.memoryBytes ?? 0) > RUN_CORE_BYTES_KEPT) this.work = null;
+    if ((this.spare?.memoryBytes ?? 0) > RUN_CORE_BYTES_KEPT) this.spare = null;
   }
 }
 

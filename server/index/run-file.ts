@@ -94,8 +94,14 @@ function digits(position: number): string {
   return String(position).padStart(NAME_DIGITS, "0");
 }
 
+/** Positions that a run covers, the end excluded. */
+export interface RunRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** What a run's name says it covers; null where the name is none of a run. */
-export function parseRunName(name: string): { readonly from: number; readonly to: number } | null {
+export function parseRunName(name: string): RunRange | null {
   const match = NAME_PATTERN.exec(name);
   if (match === null) return null;
   const from = Number(match[1]);

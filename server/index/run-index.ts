@@ -8,7 +8,7 @@
 import { assert } from "../assert.ts";
 import type { Core } from "../core/core.ts";
 import type { Disk } from "../disk.ts";
-import { RUNS_MAX, START_MERGED_RUNS } from "../limits.ts";
+import { MERGES_MAX, RUNS_MAX, START_MERGED_RUNS } from "../limits.ts";
 import type { Tell } from "../stderr-log.ts";
 import type { IndexMemory } from "./index-memory.ts";
 import { MemtableBuild } from "./memtable-build.ts";
@@ -30,12 +30,19 @@ const START_SIZES_APART = 4;
 /** No bound of a memtable: core memory is one. */
 const UNBOUNDED = 2 ** 32 - 1;
 
-/** Building runs, or merging them: one at a time of each. */
+/** Building runs, or merging them. */
 interface Work {
-  isBusy: boolean;
   /** Why the last one failed, until one succeeds. */
   failure: string | null;
   failedAt: number;
+}
+
+/** A run that is being made: one at a time is built, a few of different sizes merged. */
+interface Job {
+  readonly work: Work;
+  /** The runs that it is merged of. */
+  readonly inputs: readonly OpenRun[];
+  readonly events: number;
 }
 
 /** A start reads what is synced, then what may not be; the server runs; the end. */
@@ -77,8 +84,9 @@ export class RunIndex {
   /** Heads of streams are being read from the runs. */
   isLoadingHeads = false;
   private changed: () => void = () => {};
-  private readonly builds: Work = { isBusy: false, failure: null, failedAt: 0 };
-  private readonly merges: Work = { isBusy: false, failure: null, failedAt: 0 };
+  private readonly builds: Work = { failure: null, failedAt: 0 };
+  private readonly merges: Work = { failure: null, failedAt: 0 };
+  private readonly jobs = new Set<Job>();
   private phase: Phase = "reading";
   private isBounded = false;
   /** Events of the newest run: what one memtable holds. */
@@ -215,10 +223,10 @@ export class RunIndex {
   advance(): void {
     if (this.maker === null || this.phase === "closed") return;
     const { exports } = this.options.core;
-    if (mayBegin(this.merges)) this.startMerge(this.maker);
-    if (mayBegin(this.builds) && exports.getMemtableCount() > 1 && this.isSynced) {
+    if (this.mayBegin(this.merges, this.mergesMax)) this.startMerge(this.maker);
+    if (this.mayBegin(this.builds, 1) && exports.getMemtableCount() > 1 && this.isSynced) {
       if (this.set.runs.length < RUNS_MAX) this.startBuild(this.maker);
-      else if (!this.merges.isBusy) this.fail(this.builds, new Error(this.crowded()));
+      else if (this.jobs.size === 0) this.refuse(this.builds, new Error(this.crowded()));
     }
   }
 
@@ -227,84 +235,102 @@ export class RunIndex {
   }
 
   private startBuild(maker: RunMaker): void {
-    this.builds.isBusy = true;
+    const job = this.beginJob({ work: this.builds, inputs: [], events: 0 });
     const begin = (): void => {
       this.makeFolder();
-      const job = this.describe();
+      const build = this.describe();
       const copy = (): void => {
-        if (!job.copy(ROWS_PER_TURN)) {
-          this.turns.later(() => this.attempt(this.builds, copy));
+        if (!build.copy(ROWS_PER_TURN)) {
+          this.turns.later(() => this.attempt(job, copy));
           return;
         }
-        maker.build(job, (error) => {
-          if (error !== null) this.fail(this.builds, error);
-          else this.keepHeads(() => this.openBuilt(job.name));
+        maker.build(build, (error) => {
+          if (error !== null) this.fail(job, error);
+          else this.keepHeads(job, () => this.openBuilt(job, build.name));
         });
       };
       copy();
     };
-    this.attempt(this.builds, begin);
+    this.attempt(job, begin);
   }
 
   /**
    * Keeps the heads of the memtable's streams, some a turn: from when it is given up no memtable may have them. A start has
    * none yet: it offers them when all is read.
    */
-  private keepHeads(then: () => void): void {
+  private keepHeads(job: Job, then: () => void): void {
     if (this.phase !== "serving") {
       then();
       return;
     }
-    this.attempt(this.builds, () => {
+    this.attempt(job, () => {
       if (this.options.core.exports.memtableKeepHeads(ROWS_PER_TURN) !== 0) then();
-      else this.turns.later(() => this.keepHeads(then));
+      else this.turns.later(() => this.keepHeads(job, then));
     });
   }
 
-  private openBuilt(name: string): void {
-    this.open(this.builds, name, [], (run) => this.finishBuild(run));
+  private openBuilt(job: Job, name: string): void {
+    this.open(job, name, (run) => this.finishBuild(run));
   }
 
-  /** Does a piece of work; what disk or memory refuse is a failure of it. */
-  private attempt(work: Work, act: () => void): void {
+  private beginJob(job: Job): Job {
+    this.jobs.add(job);
+    return job;
+  }
+
+  private busyCount(work: Work): number {
+    return [...this.jobs].filter((job) => job.work === work).length;
+  }
+
+  private mayBegin(work: Work, jobsMax: number): boolean {
+    const hasRested = performance.now() - work.failedAt >= RETRY_MS;
+    return this.busyCount(work) < jobsMax && (work.failure === null || hasRested);
+  }
+
+  /** Does a piece of a job; what disk or memory refuse is a failure of it. */
+  private attempt(job: Job, act: () => void): void {
     if (this.phase === "closed") return;
     try {
       act();
     } catch (error) {
-      this.fail(work, expected(error));
+      this.fail(job, expected(error));
     }
   }
 
+  /** Merges at a time: at a start nobody waits for the small ones. */
+  private get mergesMax(): number {
+    return this.phase === "serving" ? MERGES_MAX : 1;
+  }
+
   private startMerge(maker: RunMaker): void {
-    const merge = this.nextMerge();
-    if (merge === null) return;
-    this.merges.isBusy = true;
-    const names = merge.inputs.map(({ name }) => name);
-    maker.merge(names, merge.name, (error) => {
+    const inputs = this.nextMerge();
+    if (inputs === null) return;
+    const from = (inputs[0] as OpenRun).header.from;
+    const to = (inputs[inputs.length - 1] as OpenRun).header.to;
+    const job = this.beginJob({ work: this.merges, inputs, events: to - from });
+    const name = runName(from, to);
+    const names = inputs.map((input) => input.name);
+    maker.merge(names, name, (error) => {
       if (error instanceof RunInputError) {
         this.set.tellDamage(error.run, error.message);
-        this.merges.isBusy = false;
+        this.jobs.delete(job);
         this.advance();
       } else if (error !== null) {
-        this.fail(this.merges, error);
+        this.fail(job, error);
       } else {
-        this.open(this.merges, merge.name, merge.inputs, (run) => {
-          this.finishMerge(merge.inputs, run);
+        this.open(job, name, (run) => {
+          this.finishMerge(inputs, run);
           maker.remove(names);
         });
       }
     });
+    this.advance(); // a smaller one may be due beside it
   }
 
   /** Opens a run that was made, loads it piece by piece and hands it to `use`. */
-  private open(
-    work: Work,
-    name: string,
-    replaced: readonly OpenRun[],
-    use: (run: OpenRun) => void,
-  ): void {
-    this.attempt(work, () => {
-      const run = this.set.openMade(name, replaced);
+  private open(job: Job, name: string, use: (run: OpenRun) => void): void {
+    this.attempt(job, () => {
+      const run = this.set.openMade(name, job.inputs);
       const load = (): void => {
         if (this.phase === "closed") return;
         try {
@@ -314,11 +340,11 @@ export class RunIndex {
           }
         } catch (error) {
           this.set.abandon(run);
-          this.fail(work, expected(error));
+          this.fail(job, expected(error));
           return;
         }
         use(run);
-        this.succeed(work);
+        this.succeed(job);
       };
       load();
     });
@@ -334,17 +360,21 @@ export class RunIndex {
     });
   }
 
-  private succeed(work: Work): void {
-    work.isBusy = false;
+  private succeed(job: Job): void {
+    const { work } = job;
+    this.jobs.delete(job);
     if (work.failure !== null) this.options.log("index: runs are made again");
     work.failure = null;
     this.advance();
     this.changed();
   }
 
-  private fail(work: Work, error: Error): void {
-    work.isBusy = false;
-    if (this.phase === "closed") return;
+  private fail(job: Job, error: Error): void {
+    this.jobs.delete(job);
+    if (this.phase !== "closed") this.refuse(job.work, error);
+  }
+
+  private refuse(work: Work, error: Error): void {
     if (work.failure === null) {
       const what = work === this.builds ? "a run cannot be made" : "runs cannot be merged";
       this.options.log(`index: ${what}: ${error.message}`, "error");
@@ -375,19 +405,23 @@ export class RunIndex {
     return isStart ? chooseAtStart(events) : chooseMerge(events, this.memtableEvents);
   }
 
-  private nextMerge(): { inputs: readonly OpenRun[]; name: string } | null {
+  private nextMerge(): readonly OpenRun[] | null {
     const { runs } = this.set;
+    const merging = new Set([...this.jobs].flatMap(({ inputs }) => inputs));
+    const eventsMax = Math.min(
+      ...[...this.jobs].filter(({ work }) => work === this.merges).map(({ events }) => events),
+    );
     // A damaged run stays as it is until the next start makes it again; those beside it are merged without it.
+    const isLeft = (run: OpenRun): boolean => this.set.isDamaged(run) || merging.has(run);
     for (let end = runs.length; end > 0; ) {
       let start = end;
-      while (start > 0 && !this.set.isDamaged(runs[start - 1] as OpenRun)) start--;
+      while (start > 0 && !isLeft(runs[start - 1] as OpenRun)) start--;
       const events = runs.slice(start, end).map(({ header }) => header.to - header.from);
       const choice = this.choose(events);
       if (choice !== null) {
         const inputs = runs.slice(start + choice.index, start + choice.index + choice.count);
-        const from = (inputs[0] as OpenRun).header.from;
-        const to = (inputs[inputs.length - 1] as OpenRun).header.to;
-        return { inputs, name: runName(from, to) };
+        const sum = (inputs.at(-1) as OpenRun).header.to - (inputs[0] as OpenRun).header.from;
+        return sum < eventsMax ? inputs : null;
       }
       end = start - 1;
     }
@@ -398,7 +432,7 @@ export class RunIndex {
 
   /** Whether runs are being written. */
   get isBusy(): boolean {
-    return this.builds.isBusy || this.merges.isBusy;
+    return this.jobs.size > 0;
   }
 
   get runCount(): number {
@@ -434,10 +468,6 @@ function chooseAtStart(events: readonly number[]): MergeChoice | null {
       return { index, count: START_MERGED_RUNS };
   }
   return null;
-}
-
-function mayBegin(work: Work): boolean {
-  return !work.isBusy && (work.failure === null || performance.now() - work.failedAt >= RETRY_MS);
 }
 
 /** What disk or memory refused; a bug of ours is thrown on. */

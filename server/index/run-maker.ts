@@ -17,7 +17,10 @@ export interface RunMaker {
   readonly memoryBytes: number;
   /** Builds a run. The chunks of the job are given away: they must not be used after. */
   build(job: RunBuild, done: RunDone): void;
-  /** Merges runs that follow one another, oldest first, into one of the name `output`; RunInputError where one is unfit. */
+  /**
+   * Merges runs that follow one another, oldest first, into one of the name `output`; RunInputError where one is unfit. Several
+   * merges of different runs may be under way.
+   */
   merge(inputs: readonly string[], output: string, done: RunDone): void;
   /** Removes runs that nobody uses any more. */
   remove(names: readonly string[]): void;

@@ -3,7 +3,7 @@
  */
 import { Core } from "../core/core.ts";
 import { systemDisk } from "../disk.ts";
-import { divideIndexMemory } from "../index/index-memory.ts";
+import { divideIndexMemory, type IndexMemory } from "../index/index-memory.ts";
 import type { RunIndex } from "../index/run-index.ts";
 import { InlineRunMaker, type RunMaker, WorkerRunMaker } from "../index/run-maker.ts";
 import {
@@ -42,16 +42,7 @@ export function openStore(options: StoreOptions, failed: (error: Error) => void)
     clock,
     random,
     log: options.log,
-    makeCore: (partitions) =>
-      new Core({
-        memoryBytesMax: options.memoryBytesMax ?? CORE_MEMORY_BYTES_MAX,
-        partitions,
-        cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
-        pageBytes: indexMemory.pageBytes,
-        headBytes: indexMemory.headBytes,
-        batchBytesMax: BATCH_BYTES_MAX,
-        random,
-      }),
+    makeCore: (partitions) => makeCore(options, indexMemory, partitions),
   });
   const log = whileOpening(folder, unlock, () => {
     const logOptions = {
@@ -74,8 +65,23 @@ export function openStore(options: StoreOptions, failed: (error: Error) => void)
   return { core, identity, log, index, unlock };
 }
 
+function makeCore(options: StoreOptions, indexMemory: IndexMemory, partitions: number): Core {
+  const core = new Core({
+    memoryBytesMax: options.memoryBytesMax ?? CORE_MEMORY_BYTES_MAX,
+    partitions,
+    cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
+    pageBytes: indexMemory.pageBytes,
+    headBytes: indexMemory.headBytes,
+    batchBytesMax: BATCH_BYTES_MAX,
+    random: options.random,
+  });
+  if (hasWorker(options)) core.useHugePages();
+  return core;
+}
+
 /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
 function makeRuns(options: StoreOptions, folder: string): RunMaker {
+  if (options.makeRuns !== undefined) return options.makeRuns(folder);
   return hasWorker(options) ? new WorkerRunMaker(folder) : new InlineRunMaker(options.disk, folder);
 }
 

@@ -1,5 +1,6 @@
 /** What a store is opened with. */
 import type { Disk } from "../disk.ts";
+import type { RunMaker } from "../index/run-maker.ts";
 import type { SyncPlace } from "../log/local/local-log.ts";
 import type { Tell } from "../stderr-log.ts";
 
@@ -28,4 +29,6 @@ export interface StoreOptions {
   readonly indexMemoryBytes?: number;
   /** Events of a memtable, for tests in which few make a run. */
   readonly memtableEvents?: number;
+  /** Who makes index runs in a folder, for tests of what is done meanwhile. */
+  readonly makeRuns?: (folder: string) => RunMaker;
 }
