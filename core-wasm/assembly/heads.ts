@@ -6,8 +6,9 @@
 //   slot     0 hash 12 │ 12 next version u32, 0 where the slot is free
 //
 // A head is right only while no memtable has the stream: before a memtable is given up, all its streams are put here.
-// A slot that was used never becomes free again, so what is offered to a free one was not put out before by newer heads.
-// Streams with an explicit key are not kept.
+// A slot that was used never becomes free again, so what is offered to a free one was not put out before by newer heads. And
+// once the heads of all runs were offered, a bucket with a free slot has all of its streams: one that is not there is new.
+// Of streams with an explicit key only that they exist is kept.
 import { allocateFresh } from "./memory";
 
 const SLOT_SIZE: usize = 16;
@@ -16,7 +17,7 @@ const BUCKET_SIZE: usize = SLOT_SIZE * SLOTS;
 const HIGH: usize = 8;
 const NEXT: usize = 12;
 /** Stands for what 32 bits cannot say: whoever asks looks for the stream elsewhere. */
-const NEXT_UNKNOWN: u32 = u32.MAX_VALUE;
+export const NEXT_UNKNOWN: u32 = u32.MAX_VALUE;
 /** Offers are of no use once so many of 8 slots are taken. */
 const FILLED_OF_8: u64 = 7;
 
@@ -24,6 +25,8 @@ let bytesMax: usize = 0;
 let buckets: usize = 0;
 let bucketCount: u32 = 0;
 let usedSlots: u32 = 0;
+/** The heads of all runs were offered. */
+let isComplete: bool = false;
 
 /** Bounds the heads to `bytes`, none where that is no bucket. Their memory is taken with the first, and touched as they come. */
 export function headsInit(bytes: usize): void {
@@ -43,8 +46,12 @@ export function headsBytes(): usize {
   return load<u64>(slot) == low && load<u32>(slot, HIGH) == high;
 }
 
+/** After `headFind` gave 0: whether no run has the stream. */
+export let headIsNone: bool = false;
+
 /** The version that the stream's next event gets, or 0 where that is not known here. */
 export function headFind(low: u64, high: u32): u64 {
+  headIsNone = false;
   if (bucketCount == 0) return 0;
   const bucket = bucketOf(low);
   for (let slot = bucket; slot < bucket + BUCKET_SIZE; slot += SLOT_SIZE) {
@@ -52,7 +59,13 @@ export function headFind(low: u64, high: u32): u64 {
     const next = load<u32>(slot, NEXT);
     return next == NEXT_UNKNOWN ? 0 : next;
   }
+  headIsNone = isComplete && load<u32>(bucket + BUCKET_SIZE - SLOT_SIZE, NEXT) == 0;
   return 0;
+}
+
+/** All that the runs have was offered. What memtables have is put before they become runs. */
+export function headsComplete(): void {
+  isComplete = true;
 }
 
 /** Puts a stream's head in, in the place of what was known of it, or of the one that was put in first. */

@@ -72,7 +72,7 @@ export { viewEvent } from "./event";
 export { digestClear, digestCompare } from "./digest";
 export { memtableGiveUp, memtableKeepHeads };
 export { sealFull } from "./sequencer";
-export { headsAreFilled } from "./heads";
+export { headsAreFilled, headsComplete } from "./heads";
 export { pagesLimit };
 export { runClose, runFollows, runLoad, runOfferHeads, runOpen, runReadPages, runResume, runsReplace } from "./runs";
 export {

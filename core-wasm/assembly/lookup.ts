@@ -4,7 +4,7 @@ import {
   active, memtableAt, memtableCount, memtableDrop, memtableFirst, memtableId, memtableNewStreams, memtablePlace, memtableStream, memtableStreams, rowPlace, rowsBelow, streamAt,
   streamFirst, streamHashHigh, streamHashLow, streamKey, streamList, streamNext,
 } from "./memtable";
-import { headFind, headPut, headsBytes } from "./heads";
+import { NEXT_UNKNOWN, headFind, headIsNone, headPut, headsBytes } from "./heads";
 import { PART_POSITIONS } from "./run-format";
 import {
   foundCount, foundFirst, foundKey, foundPlace as placeInRun, runAt, runCount, runFindId, runFindStream, runFrom,
@@ -150,6 +150,7 @@ function streamInRuns(low: u64, high: u32): bool {
     headKey = 0;
     return true;
   }
+  if (headIsNone) return false;
   for (let i = runCount; i > 0; i--) {
     if (!runFindStream(runAt(i - 1), low, high)) continue;
     headNext = foundFirst + foundCount;
@@ -174,7 +175,8 @@ export function memtableKeepHeads(count: u32): bool {
   const end = min(memtableStreams(memtable), headsKept + count);
   for (; headsKept < end; headsKept++) {
     const stream = streamAt(memtable, headsKept);
-    if (streamKey(stream) == 0) headPut(streamHashLow(stream), streamHashHigh(stream), streamNext(stream));
+    const next = streamKey(stream) == 0 ? streamNext(stream) : NEXT_UNKNOWN;
+    headPut(streamHashLow(stream), streamHashHigh(stream), next);
   }
   return headsKept == memtableStreams(memtable);
 }

@@ -23,7 +23,7 @@ import {
   PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE,
   runSeed,
 } from "./run-format";
-import { headOffer } from "./heads";
+import { NEXT_UNKNOWN, headOffer } from "./heads";
 import { stretchOf, timesUnite } from "./times";
 
 /** Runs at a time; merging keeps them far fewer. */
@@ -190,10 +190,10 @@ export function runOfferHeads(run: usize, page: u32): u32 {
     let entry = loadArea + <usize>i * PAGE_SIZE + HEADS_START;
     const end = entry + <usize>min<u64>(left, HEADS_PER_PAGE) * HEAD_SIZE;
     for (; entry < end; entry += HEAD_SIZE) {
-      if (load<u32>(entry, 24) != 0) continue; // a key of its own
       takeHead(entry);
       if (!areIn(run, PART_PLACES, 0, foundCount)) runRefuse(run, PART_HEADS, page + i);
-      headOffer(load<u64>(entry), load<u32>(entry, 8), foundFirst + foundCount);
+      const hasOwnKey = load<u32>(entry, 24) != 0;
+      headOffer(load<u64>(entry), load<u32>(entry, 8), hasOwnKey ? NEXT_UNKNOWN : foundFirst + foundCount);
     }
   }
   if (page + count == pages) return 0;

@@ -259,6 +259,7 @@ export interface CoreExports {
   runClose(run: number): void;
   runOfferHeads(run: number, page: number): number;
   headsAreFilled(): number;
+  headsComplete(): void;
   headsBytes(): number;
   runReadPages(run: number, page: number, count: number, out: number): void;
   runsReplace(index: number, count: number, run: number): void;

@@ -37,7 +37,7 @@ const IDS_PER_PAGE = 204;
 const HEADS_PER_PAGE = 145;
 /** Positions of which one entry of the times tells. */
 const STRETCH_EVENTS = 8_192;
-const FILTER_ENTRY_BITS = 12;
+const FILTER_ENTRY_BITS = 16;
 const FILTER_BLOCK_BITS = 512;
 
 /** Entries of a page, part by part, in the order in which the parts lie. */

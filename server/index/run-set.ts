@@ -262,6 +262,7 @@ export class RunSet implements PageSource {
   offerHeads(at: HeadsOffered): HeadsOffered | null {
     const { exports } = this.options.core;
     const run = this.runs.find(({ header }) => header.from < at.before && at.before <= header.to);
+    if (run === undefined && at.before === 0) exports.headsComplete();
     if (run === undefined || exports.headsAreFilled() !== 0) return null;
     try {
       // A merge may have taken the run's place meanwhile: what it has is offered from its beginning.
