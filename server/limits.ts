@@ -118,6 +118,8 @@ export const WAITING_BYTES_MAX = 16 * MiB;
 export const UNSENT_BYTES_MAX = 32 * MiB;
 /** Replies and requests held for all connections of both doors together. Above: the slowest of RESP are disconnected. */
 export const HELD_BYTES_MAX = 512 * MiB;
+/** Memory of unsent replies that is kept for the next ones, until it was not needed for some seconds. Above: it is let go. */
+export const CHUNKS_KEPT_BYTES = 512 * MiB;
 /** Connections, or the descriptor limit less `DESCRIPTORS_RESERVED`. Above: an error reply, closed. */
 export const CONNECTIONS_MAX = 10_000;
 /** Descriptors kept for the log, the indexes and HTTP. */

@@ -89,7 +89,7 @@ export class Connection implements SessionLink, Staging {
   constructor(door: RespDoor, socket: RespSocket, address: string, localAddress: string) {
     this.door = door;
     this.socket = socket;
-    this.unsent = new Unsent(socket);
+    this.unsent = new Unsent(socket, door.chunks);
     this.args = new Arguments(this.decoder, this);
     this.session = door.server.sessions.open(address, localAddress, this);
     this.context = {
@@ -455,7 +455,7 @@ export class Connection implements SessionLink, Staging {
   /** Counts what this connection holds, and stops or resumes reading it. */
   private balance(): void {
     if (this.isClosed) return;
-    const held = this.waitingBytes + this.unsent.bytes;
+    const held = this.waitingBytes + this.unsent.heldBytes;
     const change = held - this.countedBytes;
     this.countedBytes = held; // first: counting may cut this very connection, which gives back what is counted
     this.door.countHeld(change);

@@ -12,6 +12,7 @@ import { cannotListen } from "../errors.ts";
 import { CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELD_BYTES_MAX, KiB } from "../limits.ts";
 import type { Tell } from "../stderr-log.ts";
 import type { EventStore } from "../store/event-store.ts";
+import { ChunkPool } from "./chunk-pool.ts";
 import { Connection } from "./connection.ts";
 import { HeldReplies } from "./held-replies.ts";
 import { Reply } from "./reply.ts";
@@ -49,6 +50,8 @@ export class RespDoor {
   readonly reply: Reply;
   /** Goes up with each chunk that is run: what another one staged in core memory is gone then. */
   turn = 0;
+  /** Where connections keep what their sockets have not taken. */
+  readonly chunks = new ChunkPool();
   private readonly connections = new Set<Connection>();
   private readonly otherConnections: () => number;
   private readonly otherHeldBytes: () => number;
