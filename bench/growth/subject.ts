@@ -108,10 +108,11 @@ export class Subject {
     return join(this.folder, "index");
   }
 
-  /** Bytes of all files in the index folder; 0 where there is none. */
+  /** Bytes of the runs that the index folder has; 0 where there is none. */
   indexBytes(): number {
     if (!existsSync(this.indexFolder)) return 0;
     return readdirSync(this.indexFolder, { recursive: true })
+      .filter((name) => String(name).endsWith(".run"))
       .map((name) => statSync(join(this.indexFolder, String(name)), { throwIfNoEntry: false }))
       .reduce((sum, file) => sum + (file?.isFile() === true ? file.size : 0), 0);
   }
