@@ -77,7 +77,7 @@ export const STREAMS_LISTED_DEFAULT = 100;
 export const SLICE_MS = 1;
 /** What a thread reads of the log for a walk that begins, and for one that goes on. Above: its next stretch. */
 export const READ_AHEAD_BYTES_MIN = 128 * KiB;
-export const READ_AHEAD_BYTES_MAX = 1_024 * KiB;
+export const READ_AHEAD_BYTES_MAX = 512 * KiB;
 /** Events that one filtered scan looks at. Above: it answers what it has, with has_more and next. */
 export const SCAN_EXAMINED_MAX = 1_000_000;
 

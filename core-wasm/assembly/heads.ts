@@ -46,6 +46,11 @@ export function headsBytes(): usize {
   return load<u64>(slot) == low && load<u32>(slot, HIGH) == high;
 }
 
+/** Loads what `headFind` will look at, while others are asked first. What is returned says nothing, but must be used. */
+@inline export function headTouch(low: u64): u64 {
+  return bucketCount == 0 ? 0 : load<u64>(bucketOf(low));
+}
+
 /** After `headFind` gave 0: whether no run has the stream. */
 export let headIsNone: bool = false;
 

@@ -4,11 +4,11 @@ import {
   active, memtableAt, memtableCount, memtableDrop, memtableFirst, memtableId, memtableNewStreams, memtablePlace, memtableStream, memtableStreams, rowPlace, rowsBelow, streamAt,
   streamFirst, streamHashHigh, streamHashLow, streamKey, streamList, streamNext,
 } from "./memtable";
-import { NEXT_UNKNOWN, headFind, headIsNone, headPut, headsBytes } from "./heads";
+import { NEXT_UNKNOWN, headFind, headIsNone, headPut, headTouch, headsBytes } from "./heads";
 import { PART_POSITIONS } from "./run-format";
 import {
   foundCount, foundFirst, foundKey, foundPlace as placeInRun, runAt, runCount, runFindId, runFindStream, runFrom,
-  runNewStreams, runValue, runsEnd,
+  runNewStreams, runValue, runsEnd, runsTouchIds,
 } from "./runs";
 
 /** Log offset of the frame at a place. */
@@ -89,6 +89,7 @@ export let foundPlace: u64 = 0;
 
 /** Whether the store has the event with this id, durable or not. */
 export function eventIdFind(low: u64, high: u32): bool {
+  runsTouchIds(low);
   for (let i = memtableCount; i > 0; i--) {
     const row = memtableId(memtableAt(i - 1), low, high);
     if (row == 0) continue;
@@ -110,8 +111,12 @@ export let headKey: usize = 0;
 /** The stream in the active memtable, or 0. */
 export let headStream: usize = 0;
 
+/** What was loaded ahead. Exported, so that the compiler does not leave the loads out. */
+export let touchedHeads: u64 = 0;
+
 /** Whether the store has the stream, durable or not. */
 export function streamFind(low: u64, high: u32): bool {
+  touchedHeads += headTouch(low);
   headStream = 0;
   for (let i = memtableCount; i > 0; i--) {
     const memtable = memtableAt(i - 1);

@@ -20,6 +20,11 @@ export function filterBlocks(entries: u64): u32 {
   return (low & 0xffffffff) | (<u64>high << 32);
 }
 
+/** Loads what `filterMayHold` will look at; what is returned says nothing, but must be used. */
+@inline export function filterTouch(filter: usize, blocks: u32, low: u64): u64 {
+  return load<u64>(blockOf(filter, blocks, low));
+}
+
 export function filterAdd(filter: usize, blocks: u32, low: u64, high: u32): void {
   const block = blockOf(filter, blocks, low);
   let bits = bitsOf(low, high);

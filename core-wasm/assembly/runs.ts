@@ -14,7 +14,7 @@
 import { allocate, release } from "./memory";
 import { pageHint, pageLies, pageOf, pagesRead, pagesWanted } from "./pages";
 import { partitionIsKnown, partitionNextSequence, partitionResume } from "./memtable";
-import { filterMayHold } from "./run-filter";
+import { filterMayHold, filterTouch } from "./run-filter";
 import {
   FENCES_PER_PAGE, FENCE_SIZE, FILTER_BLOCKS_PER_PAGE, FILTER_BLOCK_SIZE, HEADER_END_OFFSET, HEADER_FROM, HEADER_NEW_STREAMS,
   HEADER_PARTS, HEADER_RECORDED_AT, HEADER_TO, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, IDS_PER_PAGE, ID_SIZE, KEYS_PER_PAGE, KEY_SIZE,
@@ -58,6 +58,7 @@ const LOAD_PAGES: u32 = 64;
 let loadArea: usize = 0;
 
 export function runsInit(): void {
+  assert(PARTS <= 16);
   loadArea = allocate(<usize>LOAD_PAGES * PAGE_SIZE);
   assert(loadArea != 0);
 }
@@ -377,6 +378,18 @@ function find(
 /** Place of the event with this id, after `runFindId`. */
 export let foundPlace: u64 = 0;
 
+/** Loads what `runFindId` looks at first, of all runs: with nothing else in between the processor waits for memory once. */
+export function runsTouchIds(low: u64): void {
+  for (let i: u32 = 0; i < runCount; i++) {
+    const run = runAt(i);
+    const filter: usize = load<u32>(run, RUN_ID_FILTER);
+    if (filter != 0) touchedIds += filterTouch(filter, load<u32>(run + RUN_ID_FILTER, 4), low);
+  }
+}
+
+/** What was loaded ahead. Exported, so that the compiler does not leave the loads out. */
+export let touchedIds: u64 = 0;
+
 export function runFindId(run: usize, low: u64, high: u32): bool {
   const filter: usize = load<u32>(run, RUN_ID_FILTER);
   if (filter != 0 && !filterMayHold(filter, load<u32>(run + RUN_ID_FILTER, 4), low, high)) return false;
@@ -469,10 +482,28 @@ export function runRefuseValue(run: usize, part: u32, index: u64): void {
   runRefuse(run, part, <u32>(index / PLACES_PER_PAGE));
 }
 
+/** For each part of places the run and the page that were read last. */
+const lastPages: usize = memory.data(16 * 8, 4);
+/** Who reads pages one after the other is read ahead: in so many at a time, and so many before they are asked for. */
+const AHEAD_PAGES: u32 = 32;
+
+function passTo(run: usize, part: u32, page: u32): void {
+  const last = lastPages + (<usize>part << 3);
+  const goesOn = load<u32>(last) == <u32>run && load<u32>(last, 4) + 1 == page;
+  store<u32>(last, <u32>run);
+  store<u32>(last, page, 4);
+  if (!goesOn || page % AHEAD_PAGES != 0) return;
+  const pages = <u32>((partEntries(run, part) + PLACES_PER_PAGE - 1) / PLACES_PER_PAGE);
+  const first = page + AHEAD_PAGES;
+  if (first < pages) pagesWanted(load<u32>(run, RUN_HANDLE), firstPage(run, part) + first, min(pages - first, AHEAD_PAGES));
+}
+
 /** The same, whatever it says. */
 export function runEntry(run: usize, part: u32, index: u64): u64 {
   assert(index < partEntries(run, part));
   const page = <u32>(index / PLACES_PER_PAGE);
+  const last = lastPages + (<usize>part << 3);
+  if (load<u32>(last) != <u32>run || load<u32>(last, 4) != page) passTo(run, part, page);
   return load<u64>(partPage(run, part, page) + (<usize>(index - <u64>page * PLACES_PER_PAGE) << 3));
 }
 

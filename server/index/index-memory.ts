@@ -1,6 +1,7 @@
 /**
- * How the memory that `--index-memory` gives is divided: memtables, heads of streams, then the runs' filters and pages: half of
- * the rest for filters at the most, and for pages what filters leave.
+ * How the memory that `--index-memory` gives is divided: memtables, heads of streams, then the runs' filters and pages: three
+ * quarters of the rest for filters at the most, since without its filter each look-up in a run reads a page, and for pages what
+ * filters leave.
  */
 import { MEMTABLE_BYTES_MAX, MEMTABLE_BYTES_MIN } from "../limits.ts";
 
@@ -10,6 +11,9 @@ const MEMTABLES_USUAL = 3;
 const MEMTABLE_SHARE = 1 / 8;
 /** Share of all memory for heads: 16 bytes a stream. */
 const HEAD_SHARE = 1 / 4;
+
+/** Share for filters of what is left then. */
+const FILTER_SHARE = 3 / 4;
 
 /** More than a memtable's bytes hold. */
 const EVENTS_UNBOUNDED = 2 ** 32 - 1;
@@ -37,6 +41,6 @@ export function divideIndexMemory(bytes: number, memtableEvents = EVENTS_UNBOUND
     memtableEvents,
     headBytes,
     pageBytes: rest,
-    filterBytes: Math.floor(rest / 2),
+    filterBytes: Math.floor(rest * FILTER_SHARE),
   };
 }
