@@ -10,6 +10,7 @@ import wasmPath from "../../dist/core.wasm" with { type: "file" };
 import { assert } from "../assert.ts";
 import { readEmbedded } from "../disk.ts";
 import { useHugePages } from "../libc.ts";
+import { HUGE_PAGES_FROM_BYTES } from "../limits.ts";
 import type { ByteSink } from "../resp/byte-sink.ts";
 import type { Encoding } from "./encoding.ts";
 
@@ -382,10 +383,10 @@ export class Core {
   private doublesView = new Float64Array(0);
   private inputAddress = 0;
   private inputCapacity = 0;
-  private readonly memoryBytesMax: number;
+  /** Memory that was in use when huge pages were asked for the last time. */
+  private settledBytes = 0;
 
   constructor(options: CoreOptions) {
-    this.memoryBytesMax = options.memoryBytesMax;
     compiled ??= new WebAssembly.Module(readEmbedded(wasmPath) as Uint8Array<ArrayBuffer>);
     const instance = new WebAssembly.Instance(compiled, {
       env: {
@@ -448,9 +449,14 @@ export class Core {
     return this.doublesView;
   }
 
-  /** For a core whose tables become large: look-ups are faster in memory of huge pages, and what is little used takes more. */
+  /**
+   * Lets the system move memory that was in use at the last call into huge pages, once there is much of it. It does so in the
+   * background; memory that is new would be waited for until a huge page is found.
+   */
   useHugePages(): void {
-    useHugePages(this.exports.memory.buffer, this.memoryBytesMax);
+    const bytes = this.settledBytes;
+    this.settledBytes = this.exports.memoryUsed();
+    if (bytes >= HUGE_PAGES_FROM_BYTES) useHugePages(this.exports.memory.buffer, bytes);
   }
 
   /** An area of at least `size` bytes; throws where memory is at its limit. */

@@ -194,6 +194,7 @@ export class RunIndex {
     this.turns = turns;
     this.changed = changed;
     this.offerHeads({ before: this.options.core.exports.runsEnd(), run: null, page: 0 });
+    this.options.core.useHugePages();
     this.options.core.exports.sealFull(); // what a start read may be more than a memtable
     this.advance();
   }
@@ -357,6 +358,7 @@ export class RunIndex {
       const next = this.phase === "closed" ? null : this.set.offerHeads(at);
       this.isLoadingHeads = next !== null;
       if (next !== null) this.offerHeads(next);
+      else this.options.core.useHugePages();
     });
   }
 
@@ -391,6 +393,7 @@ export class RunIndex {
     this.memtableEvents = run.header.to - run.header.from;
     this.set.use(this.set.runs.length, 0, run);
     exports.memtableGiveUp();
+    this.options.core.useHugePages();
     if (!this.isBounded && this.phase !== "ending") this.boundMemtables(true);
   }
 

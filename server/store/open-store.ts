@@ -66,7 +66,7 @@ export function openStore(options: StoreOptions, failed: (error: Error) => void)
 }
 
 function makeCore(options: StoreOptions, indexMemory: IndexMemory, partitions: number): Core {
-  const core = new Core({
+  return new Core({
     memoryBytesMax: options.memoryBytesMax ?? CORE_MEMORY_BYTES_MAX,
     partitions,
     cacheBytes: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
@@ -75,8 +75,6 @@ function makeCore(options: StoreOptions, indexMemory: IndexMemory, partitions: n
     batchBytesMax: BATCH_BYTES_MAX,
     random: options.random,
   });
-  if (hasWorker(options)) core.useHugePages();
-  return core;
 }
 
 /** Runs are made in a worker on a real disk, and at once where a test has a disk of its own. */
