@@ -67,8 +67,8 @@ type AdviseMemory = (address: ReturnType<typeof ptr>, bytes: number, advice: num
 let adviseMemory: AdviseMemory | null = null;
 
 /**
- * Lets Linux move memory from the beginning of a buffer on into pages of 2 MiB (madvise): in large tables nearly every look-up misses
- * the processor's table of small pages. A hint; other systems are not asked.
+ * Lets Linux hold memory from the beginning of a buffer on in pages of 2 MiB (madvise): in large tables nearly every look-up misses
+ * the processor's table of small pages. A hint, as far as the memory reaches; other systems are not asked.
  */
 export function useHugePages(buffer: ArrayBuffer, bytes: number): void {
   if (process.platform !== "linux") return;

@@ -164,7 +164,7 @@ export const MEMTABLE_BYTES_MIN = 256 * KiB;
 export const MEMTABLE_BYTES_MAX = 64 * MiB;
 /** Memtables at a time: the one that takes appends, and full ones whose runs are not written. Above: appends wait. */
 export const MEMTABLES_MAX = 4;
-/** Core memory from which on it is held in huge pages, as far as the system does. Below: small tables gain nothing. */
+/** Core memory from which on it is held in huge pages, as far as the system does. Below: small tables gain little, and must not wait for them. */
 export const HUGE_PAGES_FROM_BYTES = 256 * MiB;
 /** Runs at a time, which merging keeps far fewer. Above: appends wait until some are merged. */
 export const RUNS_MAX = 64;

@@ -383,10 +383,11 @@ export class Core {
   private doublesView = new Float64Array(0);
   private inputAddress = 0;
   private inputCapacity = 0;
-  /** Memory that was in use when huge pages were asked for the last time. */
-  private settledBytes = 0;
+  private readonly memoryBytesMax: number;
+  private hasHugePages = false;
 
   constructor(options: CoreOptions) {
+    this.memoryBytesMax = options.memoryBytesMax;
     compiled ??= new WebAssembly.Module(readEmbedded(wasmPath) as Uint8Array<ArrayBuffer>);
     const instance = new WebAssembly.Instance(compiled, {
       env: {
@@ -449,14 +450,11 @@ export class Core {
     return this.doublesView;
   }
 
-  /**
-   * Lets the system move memory that was in use at the last call into huge pages, once there is much of it. It does so in the
-   * background; memory that is new would be waited for until a huge page is found.
-   */
+  /** Lets the system hold memory in huge pages, once there is much of it. Asked again it does nothing. */
   useHugePages(): void {
-    const bytes = this.settledBytes;
-    this.settledBytes = this.exports.memoryUsed();
-    if (bytes >= HUGE_PAGES_FROM_BYTES) useHugePages(this.exports.memory.buffer, bytes);
+    if (this.hasHugePages || this.exports.memoryUsed() < HUGE_PAGES_FROM_BYTES) return;
+    this.hasHugePages = true;
+    useHugePages(this.exports.memory.buffer, this.memoryBytesMax);
   }
 
   /** An area of at least `size` bytes; throws where memory is at its limit. */

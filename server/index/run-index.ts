@@ -358,7 +358,6 @@ export class RunIndex {
       const next = this.phase === "closed" ? null : this.set.offerHeads(at);
       this.isLoadingHeads = next !== null;
       if (next !== null) this.offerHeads(next);
-      else this.options.core.useHugePages();
     });
   }
 
