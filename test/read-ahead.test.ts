@@ -17,6 +17,7 @@ const SEED = Number(process.env.SEED ?? 1);
 const BLOCK_BYTES = 16 * KiB;
 
 describe("what is read ahead", () => {
+  const atOnce = (work: () => void): void => work();
   const SEGMENT_BYTES = 3 * MiB;
   const LOG_BYTES = 20 * MiB + 5_000;
 
@@ -48,7 +49,7 @@ describe("what is read ahead", () => {
 
   test.each([false, true])("is what a walk comes to next (newest first: %s)", (isReverse) => {
     const { log, read, finishRead } = makeLog();
-    const walk = new WalkReads(new ReadAhead(log, () => LOG_BYTES), isReverse);
+    const walk = new WalkReads(new ReadAhead(log, () => LOG_BYTES, atOnce), isReverse);
     const blockCount = Math.ceil(LOG_BYTES / BLOCK_BYTES);
     let waits = 0;
     for (let i = 0; i < blockCount; i++) {
@@ -72,7 +73,7 @@ describe("what is read ahead", () => {
   test("serves walks side by side, each in its own direction", () => {
     const random = new Random(SEED);
     const { log, read, finishRead } = makeLog();
-    const readAhead = new ReadAhead(log, () => LOG_BYTES);
+    const readAhead = new ReadAhead(log, () => LOG_BYTES, atOnce);
     const walks = Array.from({ length: 5 }, (_, i) => ({
       reads: new WalkReads(readAhead, i % 2 === 1),
       offset: random.below(LOG_BYTES / BLOCK_BYTES) * BLOCK_BYTES,

@@ -19,7 +19,7 @@ export class BlockLoader {
     this.log = log;
     this.tell = tell;
     core.log = log;
-    this.readAhead = new ReadAhead(log, () => core.exports.getDurableOffset());
+    this.readAhead = new ReadAhead(log, () => core.exports.getDurableOffset(), setImmediate);
   }
 
   /** The reads of a walk over the log, in one direction. */

@@ -22,15 +22,20 @@ interface Stretch extends LogRange {
 export class ReadAhead {
   private readonly log: Log;
   private readonly logEnd: () => number;
+  private readonly later: (work: () => void) => void;
   private reading: Stretch | null = null;
   /** The oldest first. */
   private readonly read: Stretch[] = [];
   private readonly waiting = new Set<() => void>();
 
-  /** `logEnd` is the log offset below which everything is durable. */
-  constructor(log: Log, logEnd: () => number) {
+  /**
+   * `logEnd` is the log offset below which everything is durable. Who has waited is woken in `later`, a turn of its own: what
+   * threads have done is told all at once, before sockets are looked at.
+   */
+  constructor(log: Log, logEnd: () => number, later: (work: () => void) => void) {
     this.log = log;
     this.logEnd = logEnd;
+    this.later = later;
   }
 
   /**
@@ -80,6 +85,10 @@ export class ReadAhead {
     if (this.reading !== null) this.read.push(this.reading);
     if (this.read.length > STRETCHES_KEPT) this.read.shift();
     this.reading = null;
+    if (this.waiting.size > 0) this.later(() => this.wake());
+  }
+
+  private wake(): void {
     const woken = [...this.waiting];
     this.waiting.clear();
     for (const callback of woken) callback();
