@@ -290,9 +290,37 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "go on with a stream's version from before what the memtable had of it",
     file: "core-wasm/assembly/lookup.ts",
-    find: "if (streamKey(stream) == 0) headPut(",
+    find: "    headPut(streamHashLow(stream),",
     replace:
-      "if (streamKey(stream) == 0 && headFind(streamHashLow(stream), streamHashHigh(stream)) == 0) headPut(",
+      "    if (headFind(streamHashLow(stream), streamHashHigh(stream)) == 0) headPut(streamHashLow(stream),",
     tests: [RUN_INDEX],
+  },
+  {
+    name: "take a stream for new before the heads of all runs are known",
+    file: "core-wasm/assembly/heads.ts",
+    find: "headIsNone = isComplete && load",
+    replace: "headIsNone = load",
+    tests: ["test/run-rebuild.test.ts"],
+  },
+  {
+    name: "forget that a stream with a key of its own exists",
+    file: "core-wasm/assembly/lookup.ts",
+    find: "    headPut(streamHashLow(stream),",
+    replace: "    if (streamKey(stream) == 0) headPut(streamHashLow(stream),",
+    tests: [RUN_INDEX],
+  },
+  {
+    name: "let an area end with the core's memory",
+    file: "core-wasm/assembly/memory.ts",
+    find: "const MARGIN: usize = 16;",
+    replace: "const MARGIN: usize = 0;",
+    tests: ["test/core.test.ts"],
+  },
+  {
+    name: "tell that a history is through only where the socket has room",
+    file: "server/commands/push-sink.ts",
+    find: 'void {\n    this.pushNumber("caught-up", position);',
+    replace: 'void {\n    if (this.link.takesPushes) this.pushNumber("caught-up", position);',
+    tests: ["test/live.test.ts"],
   },
 ];
