@@ -70,7 +70,7 @@ export function uuidParse(ptr: usize, size: usize, out: usize): bool {
   if (size == 45 && isUrn(ptr)) return hyphenated(ptr + 9, out);
   if (size == 38 && load<u8>(ptr) == 0x7b && load<u8>(ptr, 37) == 0x7d) return hyphenated(ptr + 1, out);
   if (size == UUID_TEXT_SIZE) return hyphenated(ptr, out);
-  if (size == 32) return hexBytes(ptr, out, 16);
+  if (size == 32) return hexDigits(v128.load(ptr), out) && hexDigits(v128.load(ptr, 16), out + 8);
   return false;
 }
 
@@ -80,26 +80,26 @@ function isUrn(ptr: usize): bool {
 }
 
 function hyphenated(ptr: usize, out: usize): bool {
-  return load<u8>(ptr, 8) == 0x2d && load<u8>(ptr, 13) == 0x2d && load<u8>(ptr, 18) == 0x2d && load<u8>(ptr, 23) == 0x2d &&
-    hexBytes(ptr, out, 4) && hexBytes(ptr + 9, out + 4, 2) && hexBytes(ptr + 14, out + 6, 2) &&
-    hexBytes(ptr + 19, out + 8, 2) && hexBytes(ptr + 24, out + 10, 6);
+  if (!(load<u8>(ptr, 8) == 0x2d && load<u8>(ptr, 13) == 0x2d && load<u8>(ptr, 18) == 0x2d && load<u8>(ptr, 23) == 0x2d)) return false;
+  const start = v128.load(ptr);
+  const middle = v128.load(ptr, 16);
+  const end = v128.load(ptr, 20);
+  return hexDigits(v128.shuffle<u8>(start, middle, 0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17), out) &&
+    hexDigits(v128.shuffle<u8>(middle, end, 3, 4, 5, 6, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31), out + 8);
 }
 
-function hexBytes(ptr: usize, out: usize, count: usize): bool {
-  for (let i: usize = 0; i < count; i++) {
-    const high = nibble(load<u8>(ptr + (i << 1)));
-    const low = nibble(load<u8>(ptr + (i << 1), 1));
-    if ((high | low) > 15) return false;
-    store<u8>(out + i, (high << 4) | low);
-  }
+/** Writes the 8 bytes that 16 hexadecimal digits say; false where one is none. */
+@inline function hexDigits(digits: v128, out: usize): bool {
+  const value = v128.sub<u8>(digits, v128.splat<u8>(0x30));
+  const isDecimal = v128.lt<u8>(value, v128.splat<u8>(10));
+  const letter = v128.sub<u8>(v128.or(digits, v128.splat<u8>(0x20)), v128.splat<u8>(0x61));
+  const isLetter = v128.lt<u8>(letter, v128.splat<u8>(6));
+  if (!v128.all_true<u8>(v128.or(isDecimal, isLetter))) return false;
+  const nibbles = v128.bitselect(value, v128.add<u8>(letter, v128.splat<u8>(10)), isDecimal);
+  // Of two digits the first, in the lower half of 16 bits, is worth more.
+  const pairs = v128.or(v128.shl<u16>(v128.and(nibbles, v128.splat<u16>(0xff)), 4), v128.shr<u16>(nibbles, 8));
+  store<u64>(out, v128.extract_lane<u64>(v128.narrow<u16>(pairs, pairs), 0));
   return true;
-}
-
-/** The value of a hexadecimal digit, or 255. */
-@inline function nibble(char: u32): u32 {
-  if (char - 0x30 < 10) return char - 0x30;
-  const lower = char | 0x20;
-  return lower - 0x61 < 6 ? lower - 0x57 : 255;
 }
 
 export function uuidEquals(one: usize, other: usize): bool {
