@@ -16,7 +16,7 @@ import type { EventStore } from "../server/store/event-store.ts";
 import { stepOf } from "./support/model-steps.ts";
 import { type ModelHost, Subject } from "./support/model-subject.ts";
 import { Random } from "./support/random.ts";
-import { RespClient } from "./support/resp-client.ts";
+import { encode, type Frame, plain, RespClient } from "./support/resp-client.ts";
 import {
   eventsOf,
   expectNoStray,
@@ -26,7 +26,7 @@ import {
 } from "./support/run-store.ts";
 import { until } from "./support/server.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
-import { append } from "./support/store-driver.ts";
+import { append, streamVersion } from "./support/store-driver.ts";
 
 const SEED = Number(process.env.SEED ?? 20_261_124);
 const RUNS = Number(process.env.RUNS ?? 5);
@@ -213,6 +213,113 @@ describe("over the wire", () => {
     await host.stop();
   });
 });
+
+/** A command of a pipeline, as a list of arguments. */
+type Sent = readonly string[];
+
+/** Appends of few streams, some with an id of their own that others had before, and what else a client may send between. */
+function mixedPipeline(random: Random, ids: string[], count: number): Sent[] {
+  return Array.from({ length: count }, (): Sent => {
+    const stream = `stream-${random.below(60)}`;
+    if (random.chance(0.1))
+      return random.pick([["PING"], ["ESVER", stream], ["EAPPEND"], ["NONE"]]);
+    const options: string[] = [];
+    if (random.chance(0.3)) options.push("PAYLOAD", "EVENT_ID".repeat(random.below(4)));
+    if (random.chance(0.5)) {
+      const id =
+        random.chance(0.3) && ids.length > 0
+          ? random.pick(ids)
+          : uuidV5(`${ids.length}`, KEY_NAMESPACE);
+      ids.push(id);
+      options.push(
+        random.pick(["EVENT_ID", "event_id"]),
+        random.chance(0.2) ? id.toUpperCase() : id,
+      );
+    }
+    return [random.pick(["EAPPEND", "eappend"]), stream, "Changed", ...options];
+  });
+}
+
+/** An answer without the time and the id that differ from store to store. */
+function comparable(reply: Frame): string {
+  return JSON.stringify(plain(reply), (name, value) =>
+    name === "timestamp" || name === "event_id" ? undefined : value,
+  );
+}
+
+describe("what a pipeline asks for is loaded ahead", () => {
+  test(`and changes no answer (seed ${SEED})`, async () => {
+    const options = { indexMemoryBytes: 64 * KiB, partitions: 4, memtableEvents: 40 };
+    const hosts = [new InProcessHost(options), new InProcessHost(options)];
+    const clients = [];
+    for (const host of hosts) clients.push(await RespClient.connect3(await host.start()));
+    const [together, apart] = clients as [RespClient, RespClient];
+    const random = new Random(SEED);
+    const ids: string[] = [];
+    for (let round = 0; round < 12; round++) {
+      const sent = mixedPipeline(random, ids, random.between(2, 150));
+      const answers = (await together.pipeline(sent)).map(comparable);
+      const others: string[] = [];
+      for (const command of sent)
+        others.push(comparable((await apart.pipeline([command]))[0] as Frame));
+      expect(answers).toEqual(others);
+    }
+    expect(indexFiles(hosts[0]?.disk as SimulatedDisk).size).toBeGreaterThan(0);
+    for (const client of clients) client.close();
+    for (const host of hosts) await host.stop();
+  });
+
+  test(`and bytes that are no requests are passed over (seed ${SEED})`, async () => {
+    const disk = new SimulatedDisk({ random: new Random(SEED) });
+    const store = openRunStore(disk, 8);
+    for (let i = 0; i < 20; i++) await append(store, [{ stream: "a", name: "Opened" }]);
+    expect(store.memoryFigures().runCount).toBeGreaterThan(0);
+    const random = new Random(SEED);
+    const ids: string[] = [];
+    for (let round = 0; round < 3_000; round++) {
+      const requests = mixedPipeline(random, ids, 4).map((sent) => encode(sent));
+      const bytes = Buffer.concat([...requests, Buffer.from(random.pick(ODD_LINES))]);
+      for (let i = random.below(4); i > 0; i--)
+        bytes[random.below(bytes.length)] = random.below(256);
+      const start = store.input(bytes.length);
+      store.core.memory.set(bytes, start);
+      store.lookAhead(start, start + random.between(0, bytes.length));
+    }
+    expect(streamVersion(store, "a")).toBe(19);
+    await store.stop();
+  });
+});
+
+/** What lengths must not lead astray. */
+const ODD_LINES = [
+  "*2\r\n$999999999\r\n",
+  "*999999999\r\n$0\r\n\r\n",
+  "*1\r\n$4294967295\r\nx",
+  "*-1\r\n",
+  "*3",
+  "$",
+];
+
+/** A quarter is for heads: room for 64 streams. */
+const FEW_HEADS_MEMORY_BYTES = 4 * KiB;
+
+test.each([40, 300])(
+  "each of %i streams keeps its versions, whether or not memory has room for the heads of all",
+  async (streams) => {
+    const disk = new SimulatedDisk({ random: new Random(SEED) });
+    const store = openRunStore(disk, 8, [], { indexMemoryBytes: FEW_HEADS_MEMORY_BYTES });
+    const random = new Random(SEED);
+    const versions = new Map<string, number>();
+    for (let i = 0; i < streams * 6; i++) {
+      const stream = `stream-${random.below(streams)}`;
+      const expectedVersion = versions.get(stream) ?? "empty";
+      const { events } = await append(store, [{ stream, name: "Changed", expectedVersion }]);
+      versions.set(stream, events[0]?.streamVersion as number);
+    }
+    for (const [stream, version] of versions) expect(streamVersion(store, stream)).toBe(version);
+    await store.stop();
+  },
+);
 
 describe("a start", () => {
   const MADE = /^index: made from the log for (\d+) events in \d+\.\d s, \d+ events\/s$/;

@@ -73,8 +73,8 @@ export { digestClear, digestCompare } from "./digest";
 export { memtableGiveUp, memtableKeepHeads };
 export { sealFull } from "./sequencer";
 export { headsAreFilled, headsComplete } from "./heads";
-export { touchedHeads } from "./lookup";
-export { touchedIds } from "./runs";
+export { appendsAhead } from "./ahead";
+export { touched } from "./touch";
 export { pagesLimit };
 export { runClose, runFollows, runLoad, runOfferHeads, runOpen, runReadPages, runResume, runsReplace } from "./runs";
 export {

@@ -4,6 +4,7 @@
 //   list   0 newest chunk ptr u32 │ 4 count u32
 //   chunk  0 older chunk ptr u32 │ 4 index of its first value u32 │ 8 its size in bytes u32 │ 12 – │ 16 … values
 import { arenaAllocate } from "./arena";
+import { touch } from "./touch";
 
 export const LIST_SIZE: usize = 8;
 const CHUNK_HEAD_SIZE: usize = 16;
@@ -38,6 +39,14 @@ export function listAppend(list: usize, value: u32, arena: usize): void {
   }
   store<u32>(chunk + CHUNK_HEAD_SIZE + ((count - load<u32>(chunk, 4)) << 2), value);
   store<u32>(list, count + 1, 4);
+}
+
+/** Loads what the next `listAppend` will look at. */
+@inline export function listTouch(list: usize): void {
+  const chunk: usize = load<u32>(list);
+  if (chunk == 0) return;
+  touch(chunk);
+  touch(chunk + CHUNK_HEAD_SIZE + ((load<u32>(list, 4) - 1 - load<u32>(chunk, 4)) << 2));
 }
 
 @inline function isFull(chunk: usize, count: u32): bool {

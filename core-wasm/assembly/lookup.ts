@@ -111,12 +111,9 @@ export let headKey: usize = 0;
 /** The stream in the active memtable, or 0. */
 export let headStream: usize = 0;
 
-/** What was loaded ahead. Exported, so that the compiler does not leave the loads out. */
-export let touchedHeads: u64 = 0;
-
 /** Whether the store has the stream, durable or not. */
 export function streamFind(low: u64, high: u32): bool {
-  touchedHeads += headTouch(low);
+  headTouch(low);
   headStream = 0;
   for (let i = memtableCount; i > 0; i--) {
     const memtable = memtableAt(i - 1);
@@ -171,6 +168,8 @@ function streamInRuns(low: u64, high: u32): bool {
   return rowsBelow(memtable, list, durablePosition);
 }
 
+/** Heads whose places are loaded together before they are kept, so that the processor waits for memory once. */
+const HEADS_TOGETHER: u32 = 64;
 /** Streams of the oldest memtable whose heads are kept. */
 let headsKept: u32 = 0;
 
@@ -178,10 +177,15 @@ let headsKept: u32 = 0;
 export function memtableKeepHeads(count: u32): bool {
   const memtable = memtableAt(0);
   const end = min(memtableStreams(memtable), headsKept + count);
-  for (; headsKept < end; headsKept++) {
-    const stream = streamAt(memtable, headsKept);
-    const next = streamKey(stream) == 0 ? streamNext(stream) : NEXT_UNKNOWN;
-    headPut(streamHashLow(stream), streamHashHigh(stream), next);
+  while (headsKept < end) {
+    const from = headsKept;
+    headsKept = min(end, from + HEADS_TOGETHER);
+    for (let i = from; i < headsKept; i++) headTouch(streamHashLow(streamAt(memtable, i)));
+    for (let i = from; i < headsKept; i++) {
+      const stream = streamAt(memtable, i);
+      const next = streamKey(stream) == 0 ? streamNext(stream) : NEXT_UNKNOWN;
+      headPut(streamHashLow(stream), streamHashHigh(stream), next);
+    }
   }
   return headsKept == memtableStreams(memtable);
 }

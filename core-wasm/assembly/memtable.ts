@@ -10,10 +10,10 @@
 //               36 number u32 │ 40 1 where the stream begins here u32 │ 44 –
 //   partition   0 list of rows │ 8 first sequence u64
 import { ARENA_BLOCK_SIZE, arenaAllocate, arenaBytes, arenaInit, arenaRelease } from "./arena";
-import { CHUNK_SIZE_MAX, listAppend, listCount, listCountBelow, listGet, listsForget } from "./list";
+import { CHUNK_SIZE_MAX, listAppend, listCount, listCountBelow, listGet, listTouch, listsForget } from "./list";
 import { allocateReserved, areaSize, ensureMemory, memoryLeft } from "./memory";
 import { ROWS_SIZE, rowAt, rowsAdd, rowsCount, rowsGrowthBytes, rowsInit } from "./rows";
-import { TABLE_ENTRY_BYTES, tableFind, tableGrowthBytes, tableInit, tableInsert } from "./table";
+import { TABLE_ENTRY_BYTES, TABLE_PAGE_SIZE, tableFind, tableGrowthBytes, tableInit, tableInsert, tableTouch } from "./table";
 import { timesGrowthBytes } from "./times";
 import { UUID_SIZE, uuidCopy } from "./uuid";
 
@@ -36,6 +36,9 @@ const ORDER: usize = STREAM_ROWS + ROWS_SIZE;
 const EMPTY_BYTES: usize = ORDER + 8;
 const ROWS_WITH_ID: usize = EMPTY_BYTES + 4;
 const MEMTABLE_SIZE: usize = EMPTY_BYTES + 8;
+
+/** Ids of appended events that are entered together. */
+const IDS_TOGETHER: u32 = 64;
 
 const ROW_STREAM: usize = 12;
 const ROW_PLACE: usize = 16;
@@ -179,7 +182,8 @@ export function memtableBytes(): usize {
 // ── what it holds ─────────────────────────────────────────────────────────────────────────────────
 
 /** The row of the event with this id, or 0. */
-@inline export function memtableId(memtable: usize, low: u64, high: u32): usize {
+export function memtableId(memtable: usize, low: u64, high: u32): usize {
+  if (rowsWithoutId(memtable) > 0) enterIds(memtable);
   return tableFind(memtable + IDS, low, high);
 }
 
@@ -205,6 +209,11 @@ export function memtableStreamAt(position: u64): usize {
 @inline export function memtableStream(memtable: usize, low: u64, high: u32): usize {
   return tableFind(memtable + STREAMS, low, high);
 }
+
+/** Loads what the look-up of a stream, that of an id, and an append to a stream will look at. */
+@inline export function memtableStreamTouch(memtable: usize, low: u64): void { tableTouch(memtable + STREAMS, low); }
+@inline export function memtableIdTouch(memtable: usize, low: u64): void { tableTouch(memtable + IDS, low); }
+@inline export function streamTouch(stream: usize): void { listTouch(stream + STREAM_LIST); }
 
 /** The stream with a number. */
 @inline export function streamAt(memtable: usize, number: u32): usize {
@@ -281,7 +290,7 @@ export function memtableReserve(count: u32, spare: usize): bool {
   const perEvent: usize = 3 * <usize>CHUNK_SIZE_MAX + 2 * 4096 + UUID_SIZE + ROW_SIZE + STREAM_SIZE;
   const fixed: usize = tableGrowthBytes(active + IDS) + tableGrowthBytes(active + STREAMS) + rowsGrowthBytes(active + ROWS) +
     rowsGrowthBytes(active + STREAM_ROWS) + timesGrowthBytes() + ARENA_BLOCK_SIZE;
-  const bytes: usize = fixed + fixed + <usize>count * perEvent;
+  const bytes: usize = fixed + fixed + <usize>count * perEvent + <usize>IDS_TOGETHER * TABLE_PAGE_SIZE;
   return <u64>bytes + spare <= memoryLeft() && ensureMemory(bytes);
 }
 
@@ -308,14 +317,17 @@ export function streamInsert(low: u64, high: u32, key: usize, hash16: u32, first
   return stream;
 }
 
-/** Adds one event of a stream of the active memtable at the next position. `memtableReserve` came before. */
+/**
+ * Adds one event of a stream of the active memtable at the next position. `memtableReserve` came before. Its id is entered in the
+ * table with some others, or when one is looked for.
+ */
 export function eventInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u64, index: u32): void {
-  tableInsert(active + IDS, idLow, idHigh, rowInsert(stream, idLow, idHigh, logOffset, index));
-  store<u32>(active, rowsCount(active + ROWS), ROWS_WITH_ID);
+  rowInsert(stream, idLow, idHigh, logOffset, index);
+  if (rowsWithoutId(active) >= IDS_TOGETHER) enterIds(active);
 }
 
-/** The same, but its id is not found until `memtableEnterIds`: what becomes a run anyway needs no table of them. */
-export function rowInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u64, index: u32): usize {
+/** The same, but its id is not entered until `memtableEnterIds`: what becomes a run anyway needs no table of them. */
+export function rowInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u64, index: u32): void {
   const arena = active + ARENA;
   const number = rowsCount(active + ROWS);
   const row = rowsAdd(active + ROWS, arena);
@@ -330,19 +342,31 @@ export function rowInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u64
   if (listCount(list) == 0) store<u64>(list, load<u64>(sequence), 8);
   listAppend(list, number, arena);
   store<u64>(sequence, load<u64>(sequence) + 1);
-  return row;
 }
 
-/** Enters the ids that are not found yet; false where memory is refused. */
+@inline function rowsWithoutId(memtable: usize): u32 {
+  return rowsCount(memtable + ROWS) - load<u32>(memtable, ROWS_WITH_ID);
+}
+
+/** Enters all ids that are not entered yet; false where memory is refused. */
 export function memtableEnterIds(memtable: usize): bool {
-  const rows = rowsCount(memtable + ROWS);
-  for (let i = load<u32>(memtable, ROWS_WITH_ID); i < rows; i++) {
-    if (!ensureMemory(2 * (tableGrowthBytes(memtable + IDS) + ARENA_BLOCK_SIZE))) return false;
-    const row = rowAt(memtable + ROWS, i);
-    tableInsert(memtable + IDS, load<u64>(row), load<u32>(row, 8), row);
-    store<u32>(memtable, i + 1, ROWS_WITH_ID);
+  while (rowsWithoutId(memtable) > 0) {
+    if (!ensureMemory(<usize>IDS_TOGETHER * TABLE_PAGE_SIZE + 2 * (tableGrowthBytes(memtable + IDS) + ARENA_BLOCK_SIZE))) return false;
+    enterIds(memtable);
   }
   return true;
+}
+
+/** Enters up to `IDS_TOGETHER` ids: their places in the table are loaded together first, which waits for memory once. */
+function enterIds(memtable: usize): void {
+  const first = load<u32>(memtable, ROWS_WITH_ID);
+  const end = min(rowsCount(memtable + ROWS), first + IDS_TOGETHER);
+  for (let i = first; i < end; i++) memtableIdTouch(memtable, load<u64>(rowAt(memtable + ROWS, i)));
+  for (let i = first; i < end; i++) {
+    const row = rowAt(memtable + ROWS, i);
+    tableInsert(memtable + IDS, load<u64>(row), load<u32>(row, 8), row);
+  }
+  store<u32>(memtable, end, ROWS_WITH_ID);
 }
 
 // ── what a run is built of ────────────────────────────────────────────────────────────────────────

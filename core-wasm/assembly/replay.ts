@@ -122,6 +122,7 @@ function takeFrame(frame: usize, length: usize): i32 {
     if (!isKnown) {
       if (memtableIsFull()) {
         if (memtableCount == MEMTABLES_MAX) return REPLAY_FULL;
+        if (isLast && !memtableEnterIds(active)) return REPLAY_NO_MEMORY;
         if (!memtableCanOpen()) return REPLAY_NO_MEMORY;
         memtableSeal(replayEnd, replayCrc, replaySpan, replayRecordedAt);
         return REPLAY_FULL;

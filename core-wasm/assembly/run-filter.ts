@@ -2,6 +2,7 @@
 // filter whose bits for one hash lie in one block of 64 bytes, so that a look costs one cache line (Putze, Sanders
 // and Singler, 2007). Sixteen bits an entry; the block is chosen by the hash's upper 32 bits, seven bits of it by the others.
 import { FILTER_BLOCK_SIZE } from "./run-format";
+import { touch } from "./touch";
 
 const BITS_PER_ENTRY: u64 = 16;
 const BLOCK_BITS: u64 = 512;
@@ -20,9 +21,9 @@ export function filterBlocks(entries: u64): u32 {
   return (low & 0xffffffff) | (<u64>high << 32);
 }
 
-/** Loads what `filterMayHold` will look at; what is returned says nothing, but must be used. */
-@inline export function filterTouch(filter: usize, blocks: u32, low: u64): u64 {
-  return load<u64>(blockOf(filter, blocks, low));
+/** Loads what `filterMayHold` will look at. */
+@inline export function filterTouch(filter: usize, blocks: u32, low: u64): void {
+  touch(blockOf(filter, blocks, low));
 }
 
 export function filterAdd(filter: usize, blocks: u32, low: u64, high: u32): void {

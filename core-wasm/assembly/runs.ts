@@ -383,12 +383,9 @@ export function runsTouchIds(low: u64): void {
   for (let i: u32 = 0; i < runCount; i++) {
     const run = runAt(i);
     const filter: usize = load<u32>(run, RUN_ID_FILTER);
-    if (filter != 0) touchedIds += filterTouch(filter, load<u32>(run + RUN_ID_FILTER, 4), low);
+    if (filter != 0) filterTouch(filter, load<u32>(run + RUN_ID_FILTER, 4), low);
   }
 }
-
-/** What was loaded ahead. Exported, so that the compiler does not leave the loads out. */
-export let touchedIds: u64 = 0;
 
 export function runFindId(run: usize, low: u64, high: u32): bool {
   const filter: usize = load<u32>(run, RUN_ID_FILTER);

@@ -23,7 +23,7 @@ import {
 } from "./event";
 import { eventIdFind, foundPlace, headKey, headNext, headStream, placeIndex, placeOffset, streamFind } from "./lookup";
 import {
-  APPEND_SPARE_BYTES, MEMTABLES_MAX, eventInsert, memtableCanOpen, memtableCount, memtableIsFull, memtableReserve, memtableSeal, partitionNextSequence, partitionOf, streamHash, streamInsert,
+  APPEND_SPARE_BYTES, MEMTABLES_MAX, active, eventInsert, memtableCanOpen, memtableCount, memtableEnterIds, memtableIsFull, memtableReserve, memtableSeal, partitionNextSequence, partitionOf, streamHash, streamInsert,
 } from "./memtable";
 import {
   batchAdd, batchHasRoom, batchReserve, durableDistance, durableOffset, lastRecordedAt, logOffset, nextPosition, previousCrc, previousEnd,
@@ -61,7 +61,7 @@ export function sequencerInit(): void {
 export function sealFull(): i32 {
   if (!memtableIsFull()) return DONE;
   if (memtableCount == MEMTABLES_MAX) return INDEX_BEHIND;
-  if (!memtableCanOpen()) return NO_MEMORY;
+  if (!memtableEnterIds(active) || !memtableCanOpen()) return NO_MEMORY;
   memtableSeal(previousEnd, previousCrc, previousSpan, lastRecordedAt);
   return DONE;
 }

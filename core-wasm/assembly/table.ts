@@ -9,16 +9,17 @@
 //
 // Entries are never removed; pages and directories lie in the owner's arena.
 import { arenaAllocate } from "./arena";
+import { touch } from "./touch";
 
 export const TABLE_SIZE: usize = 16;
 const DIRECTORY: usize = 0;
 const DEPTH: usize = 4;
 const ARENA: usize = 8;
 
-const PAGE_SIZE: usize = 4096;
+export const TABLE_PAGE_SIZE: usize = 4096;
 const PAGE_HEAD_SIZE: usize = 8;
 const SLOT_SIZE: usize = 8;
-const SLOTS: u32 = <u32>((PAGE_SIZE - PAGE_HEAD_SIZE) / SLOT_SIZE);
+const SLOTS: u32 = <u32>((TABLE_PAGE_SIZE - PAGE_HEAD_SIZE) / SLOT_SIZE);
 /** A page is split when it is fuller than this: probes stay short. */
 const SLOTS_USED_MAX: u32 = (SLOTS * 3) / 4;
 /** Bytes that a table takes for each entry, on average. */
@@ -37,12 +38,12 @@ export function tableInit(table: usize, arena: usize): void {
 
 /** Bytes that one insert may take at the most: a page and a directory of twice the size. */
 export function tableGrowthBytes(table: usize): usize {
-  return PAGE_SIZE + ((2 * sizeof<u32>()) << load<u32>(table, DEPTH));
+  return TABLE_PAGE_SIZE + ((2 * sizeof<u32>()) << load<u32>(table, DEPTH));
 }
 
 function newPage(table: usize, localDepth: u32): usize {
-  const page = arenaAllocate(load<u32>(table, ARENA), PAGE_SIZE);
-  memory.fill(page, 0, PAGE_SIZE);
+  const page = arenaAllocate(load<u32>(table, ARENA), TABLE_PAGE_SIZE);
+  memory.fill(page, 0, TABLE_PAGE_SIZE);
   store<u32>(page, localDepth);
   return page;
 }
@@ -59,6 +60,14 @@ function newPage(table: usize, localDepth: u32): usize {
 
 @inline function slotStart(tag: u32): u32 {
   return ((tag & 0xffff) * SLOTS) >> 16;
+}
+
+/** Loads what `tableFind` and `tableInsert` will look at first. */
+@inline export function tableTouch(table: usize, low: u64): void {
+  const tag = tagOf(low);
+  const page = pageOf(table, tag);
+  touch(page);
+  touch(page + PAGE_HEAD_SIZE + <usize>slotStart(tag) * SLOT_SIZE);
 }
 
 /** The entry with this hash, or 0. */
@@ -108,8 +117,8 @@ function split(table: usize, page: usize, tag: u32): void {
   const directory: usize = load<u32>(table, DIRECTORY);
   const upper = newPage(table, localDepth + 1);
   const lower = page;
-  memory.copy(divided, page, PAGE_SIZE);
-  memory.fill(lower, 0, PAGE_SIZE);
+  memory.copy(divided, page, TABLE_PAGE_SIZE);
+  memory.fill(lower, 0, TABLE_PAGE_SIZE);
   store<u32>(lower, localDepth + 1);
   for (let slot: u32 = 0; slot < SLOTS; slot++) {
     const ptr = divided + PAGE_HEAD_SIZE + <usize>slot * SLOT_SIZE;

@@ -41,6 +41,7 @@ export interface CoreExports {
   requestKeyPtr(): number;
   resultsPtr(): number;
   append(count: number, hasKey: boolean, nowMs: number): number;
+  appendsAhead(start: number, end: number): void;
   getFailedIndex(): number;
   getFailedVersion(): number;
   getFailedPosition(): number;

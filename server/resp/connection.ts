@@ -395,6 +395,9 @@ export class Connection implements SessionLink, Staging {
     const isAll = start === 0 && end === decoder.bytes.length;
     const bytes = isAll ? decoder.bytes : decoder.bytes.subarray(start, end);
     door.store.core.memory.set(bytes, this.stagedAddress);
+    if (end > decoder.requestEnd) {
+      door.store.lookAhead(this.stagedAddress, this.stagedAddress + bytes.length);
+    }
     this.stagedStart = start;
     this.stagedEnd = end;
     this.stagedRevision = decoder.revision;

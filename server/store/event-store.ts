@@ -145,6 +145,11 @@ export class EventStore extends EventReader {
     return this.core.input(bytes);
   }
 
+  /** Loads what the RESP requests between two addresses will look at, if they are appends; the first begins there. */
+  lookAhead(start: number, end: number): void {
+    this.core.exports.appendsAhead(start, end);
+  }
+
   /**
    * Appends what `transaction` holds. False: there is no room now; ask again from `whenRoom`. Throws StoreError
    * where it is refused; nothing is written then. The answer, an error included, may be told only when

@@ -298,9 +298,23 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "take a stream for new before the heads of all runs are known",
     file: "core-wasm/assembly/heads.ts",
-    find: "headIsNone = isComplete && load",
-    replace: "headIsNone = load",
+    find: "headIsNone = isComplete && (",
+    replace: "headIsNone = (",
     tests: ["test/run-rebuild.test.ts"],
+  },
+  {
+    name: "take a stream for new where one of its buckets has put heads out",
+    file: "core-wasm/assembly/heads.ts",
+    find: "!(isFull(first) || isFull(second))",
+    replace: "!(isFull(first) && isFull(second))",
+    tests: [RUN_INDEX],
+  },
+  {
+    name: "look for an id among those that are entered alone",
+    file: "core-wasm/assembly/memtable.ts",
+    find: "  if (rowsWithoutId(memtable) > 0) enterIds(memtable);\n",
+    replace: "",
+    tests: ["test/idempotency.test.ts"],
   },
   {
     name: "forget that a stream with a key of its own exists",
