@@ -1,10 +1,10 @@
-// Filters that say of a hash that a run surely lacks it, or that it may have it (about 0.15 % of what it lacks): a Bloom
+// Filters that say of a hash that a run surely lacks it, or that it may have it (about 0.04 % of what it lacks): a Bloom
 // filter whose bits for one hash lie in one block of 64 bytes, so that a look costs one cache line (Putze, Sanders
-// and Singler, 2007). Sixteen bits an entry; the block is chosen by the hash's upper 32 bits, seven bits of it by the others.
+// and Singler, 2007). Twenty bits an entry; the block is chosen by the hash's upper 32 bits, seven bits of it by the others.
 import { FILTER_BLOCK_SIZE } from "./run-format";
 import { touch } from "./touch";
 
-const BITS_PER_ENTRY: u64 = 16;
+const BITS_PER_ENTRY: u64 = 20;
 const BLOCK_BITS: u64 = 512;
 const HASHES: u32 = 7;
 

@@ -1,6 +1,6 @@
 /**
- * How the memory that `--index-memory` gives is divided: memtables, heads of streams, then the runs' filters and pages: three
- * quarters of the rest for filters at the most, since without its filter each look-up in a run reads a page, and for pages what
+ * How the memory that `--index-memory` gives is divided: memtables, heads of streams, then the runs' filters and pages: seven
+ * eighths of the rest for filters at the most, since without its filter each look-up in a run reads a page, and for pages what
  * filters leave.
  */
 import { MEMTABLE_BYTES_MAX, MEMTABLE_BYTES_MIN } from "../limits.ts";
@@ -13,7 +13,7 @@ const MEMTABLE_SHARE = 1 / 8;
 const HEAD_SHARE = 1 / 4;
 
 /** Share for filters of what is left then. */
-const FILTER_SHARE = 3 / 4;
+const FILTER_SHARE = 7 / 8;
 
 /** More than a memtable's bytes hold. */
 const EVENTS_UNBOUNDED = 2 ** 32 - 1;

@@ -37,7 +37,8 @@ const IDS_PER_PAGE = 204;
 const HEADS_PER_PAGE = 145;
 /** Positions of which one entry of the times tells. */
 const STRETCH_EVENTS = 8_192;
-const FILTER_ENTRY_BITS = 16;
+/** More than a filter of any version has for an entry. Above: the header is refused. */
+const FILTER_ENTRY_BITS_MAX = 64;
 const FILTER_BLOCK_BITS = 512;
 
 /** Entries of a page, part by part, in the order in which the parts lie. */
@@ -176,8 +177,8 @@ function isLaidOut({ from, to, newStreams, parts }: RunHeader): boolean {
     newStreams <= streams &&
     parts.order.entries === newStreams &&
     parts.times.entries === stretches &&
-    parts.idFilter.entries === filterBlocks(events) &&
-    parts.headFilter.entries === filterBlocks(streams) &&
+    isFilterOf(parts.idFilter, events) &&
+    isFilterOf(parts.headFilter, streams) &&
     parts.idFences.entries === Math.ceil(events / IDS_PER_PAGE) &&
     parts.headFences.entries === Math.ceil(streams / HEADS_PER_PAGE)
   );
@@ -187,9 +188,10 @@ function stretchOf(position: number): number {
   return Math.floor(position / STRETCH_EVENTS);
 }
 
-/** Twelve bits an entry, in whole blocks. */
-function filterBlocks(entries: number): number {
-  return Math.max(1, Math.ceil((entries * FILTER_ENTRY_BITS) / FILTER_BLOCK_BITS));
+/** Versions differ in how many bits a filter has for an entry; it says so by its blocks. */
+function isFilterOf({ entries: blocks }: RunPart, entries: number): boolean {
+  const blocksMax = Math.ceil((entries * FILTER_ENTRY_BITS_MAX) / FILTER_BLOCK_BITS);
+  return blocks >= 1 && blocks <= blocksMax;
 }
 
 function decodeParts(view: DataView): Pick<RunHeader, "parts" | "pages"> {
