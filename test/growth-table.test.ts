@@ -37,6 +37,7 @@ describe("the verdicts", () => {
     cached: reads(30),
     roundTrip: took(20),
     cold: reads(100),
+    coldRoundTrip: took(20),
     coldPage: took(50),
     startAfterStopMs: 900,
     startAfterKillMs: 2_900,
@@ -99,6 +100,9 @@ describe("the verdicts", () => {
     const moved = { ...good, cached: reads(110), roundTrip: took(71) };
     expect(reached(moved, "ESVER, pages cached")).toBe("yes");
     expect(reached({ ...moved, roundTrip: took(20) }, "ESVER, pages cached")).toBe("no");
+    const cold = { ...good, cold: reads(201), coldRoundTrip: took(71) };
+    expect(reached(cold, "ESVER, page cache dropped")).toBe("yes");
+    expect(reached({ ...cold, coldRoundTrip: took(20) }, "ESVER, page cache dropped")).toBe("no");
     const none = { ...good, memory: new Missing("no /proc"), sequential: new Missing("failed") };
     expect(reached(none, "resident memory")).toBe("–");
     expect(reached(none, "sequential")).toBe("–");

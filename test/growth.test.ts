@@ -104,6 +104,7 @@ describe("a run", () => {
       ...readRows("pages cached"),
       "PING in their place: p50 / p99",
       ...readRows("page cache dropped"),
+      "PING behind them: p50 / p99",
       "4 KiB of the log's files, page cache dropped: p50 / p99",
       "resident memory",
       "peak since the last start",

@@ -120,6 +120,10 @@ test(`every acknowledged event is there after kills in the midst of runs and mer
   expect(Number(info.get("index_runs"))).toBeGreaterThan(0);
   expect(Number(info.get("index_disk_bytes"))).toBeGreaterThan(0);
   expect(info.get("index_failure")).toBe("");
+  await until(
+    async () => (await figures()).get("index_runs_in_work") === "0",
+    "no run is being made",
+  );
   expect(Number(info.get("index_page_bytes"))).toBeGreaterThan(0);
   expect(cairn.stderr()).not.toContain("index: a run cannot be made");
   expect(await cairn.stop()).toBe(0);

@@ -40,15 +40,20 @@ const PINGS: ProbedRequest[] = Array.from({ length: PASS_REQUESTS }, () => ({
 /** Rounds of reads whose pages are cached; the lowest figures count, since what else the machine does only adds. */
 const CACHED_ROUNDS = 3;
 
-/** Reads as the fill left the caches, and again, with PINGs beside. The first half of the watched streams is read. */
+/**
+ * Reads as the fill left the caches, and again, with PINGs beside, once `settled`: merges take a processor that the others
+ * would have. The first half of the watched streams is read.
+ */
 export async function readWarm(
   port: number,
   watched: Watched,
+  settled: () => Promise<unknown>,
 ): Promise<{ asLeft: ReadLatencies; cached: ReadLatencies; roundTrip: Latency }> {
   const requests = makeRequests(watched, "first");
   let roundTrip = await probe(port, PINGS); // the code of client and server is warm then
   // All three are read once before any is read again, so that blocks in the server's own cache have been replaced.
   const asLeft = await readAll(port, requests);
+  await settled();
   let cached = await readAll(port, requests);
   for (let round = 1; round < CACHED_ROUNDS; round++) {
     roundTrip = lowest(roundTrip, await probe(port, PINGS));
@@ -77,16 +82,24 @@ function lowest(a: Latency, b: Latency): Latency {
   return { p50Us: Math.min(a.p50Us, b.p50Us), p99Us: Math.min(a.p99Us, b.p99Us) };
 }
 
-/** Reads of the other half of the watched streams, the page cache dropped before each kind of them. */
-export async function readCold(port: number, watched: Watched): Promise<ReadLatencies> {
+/** Reads of the other half of the watched streams, the page cache dropped before each kind of them, and PINGs behind each. */
+export async function readCold(
+  port: number,
+  watched: Watched,
+): Promise<{ cold: ReadLatencies; roundTrip: Latency }> {
   const requests = makeRequests(watched, "second");
-  const cold = async (probed: ProbedRequest[]): Promise<Latency | Missing> =>
-    dropPageCache() ?? (await probe(port, probed));
-  return {
-    esver: await cold(requests.esver),
-    eget: await cold(requests.eget),
-    escan: await cold(requests.escan),
+  let roundTrip = await probe(port, PINGS);
+  const read = async (probed: ProbedRequest[]): Promise<Latency | Missing> => {
+    const latency = dropPageCache() ?? (await probe(port, probed));
+    roundTrip = lowest(roundTrip, await probe(port, PINGS));
+    return latency;
   };
+  const cold = {
+    esver: await read(requests.esver),
+    eget: await read(requests.eget),
+    escan: await read(requests.escan),
+  };
+  return { cold, roundTrip };
 }
 
 function makeRequests(

@@ -32,6 +32,8 @@ export interface StageResult {
   /** PING in place of a read, while pages are cached. */
   readonly roundTrip: Latency;
   readonly cold: ReadLatencies;
+  /** PING behind those. */
+  readonly coldRoundTrip: Latency;
   readonly coldPage: Latency | Missing;
   readonly startAfterStopMs: number;
   readonly startAfterKillMs: number;
@@ -74,7 +76,10 @@ export async function runStage(
 
   tell("reads");
   const watched = { stage: index, streams: stage.watched, otherStreams: source.streamCount };
-  const { asLeft, cached, roundTrip } = await readWarm(subject.port, watched);
+  const { asLeft, cached, roundTrip } = await readWarm(subject.port, watched, () => {
+    tell("runs are merged");
+    return subject.indexSettled();
+  });
 
   tell("restart after SIGTERM");
   await subject.stop();
@@ -87,9 +92,11 @@ export async function runStage(
 
   tell("heads of streams are loaded");
   const headsLoadedMs = startAfterKillMs + (await subject.headsLoaded());
+  tell("runs are merged");
+  await subject.indexSettled();
 
   tell("reads with the page cache dropped");
-  const cold = await readCold(subject.port, watched);
+  const { cold, roundTrip: coldRoundTrip } = await readCold(subject.port, watched);
   const coldPage = readColdPages(subject.logFolder);
 
   let whole: WholeFigures | null = null;
@@ -122,6 +129,7 @@ export async function runStage(
     asLeft,
     cached,
     roundTrip,
+    coldRoundTrip,
     cold,
     coldPage,
     startAfterStopMs,

@@ -15,7 +15,7 @@ export interface StoreFigures {
   readonly logBytes: number;
 }
 
-const HEADS_POLL_MS = 50;
+const POLL_MS = 50;
 
 export class Subject {
   readonly folder: string;
@@ -78,10 +78,20 @@ export class Subject {
 
   /** Waits until no more heads of streams are read from the index; milliseconds that it took. */
   headsLoaded(): Promise<number> {
+    return this.untilZero("index_heads_loading");
+  }
+
+  /** Waits until no run is being made or merged; milliseconds that it took. */
+  indexSettled(): Promise<number> {
+    return this.untilZero("index_runs_in_work");
+  }
+
+  /** Waits until INFO has 0 for a name; milliseconds that it took. */
+  private untilZero(name: string): Promise<number> {
     const startNs = Bun.nanoseconds();
     return withClient(this.running, async (client) => {
-      while (infoNumber(String(await client.request("INFO", "cairn")), "index_heads_loading") > 0) {
-        await Bun.sleep(HEADS_POLL_MS);
+      while (infoNumber(String(await client.request("INFO", "cairn")), name) > 0) {
+        await Bun.sleep(POLL_MS);
       }
       return (Bun.nanoseconds() - startNs) / 1e6;
     });

@@ -86,7 +86,7 @@ export function growthRows(results: readonly StageResult[]): GrowthRow[] {
           if (pass === "asLeft") return noVerdict();
           if (pass === "cached") return cachedVerdict(cells, results, base, baseName);
           const pages = results.map(({ coldPage }) => latencyCell(coldPage));
-          return coldVerdict(cells, base, baseName, pages.at(-1) ?? null, events);
+          return coldVerdict(cells, results, base, baseName, pages.at(-1) ?? null, events);
         },
       ),
     );
@@ -112,6 +112,7 @@ export function growthRows(results: readonly StageResult[]): GrowthRow[] {
     ...reads("cached", "pages cached"),
     row("PING in their place: p50 / p99", "µs", (r) => latencyCell(r.roundTrip)),
     ...reads("cold", "page cache dropped"),
+    row("PING behind them: p50 / p99", "µs", (r) => latencyCell(r.coldRoundTrip)),
     row("4 KiB of the log's files, page cache dropped: p50 / p99", "µs", (r) =>
       latencyCell(r.coldPage),
     ),
@@ -260,35 +261,47 @@ function cachedVerdict(
   base: number,
   baseName: string,
 ): Verdict {
-  const pings = results.map(({ roundTrip }) => [roundTrip.p50Us, roundTrip.p99Us]);
-  const apart = cells.map((cell, stage) => {
+  const roundTrips = results.map(({ roundTrip }) => roundTrip);
+  const apart = withoutPing(cells, roundTrips, base);
+  const verdict = ratioVerdict(apart, base, baseName, "at most", READ_RATIO_MAX);
+  return { ...verdict, target: `${verdict.target}, PING's change apart` };
+}
+
+/** The cells less what PING's round trip takes more at their stage than at the base. */
+function withoutPing(
+  cells: readonly GrowthCell[],
+  roundTrips: readonly Latency[],
+  base: number,
+): GrowthCell[] {
+  const pings = roundTrips.map(({ p50Us, p99Us }) => [p50Us, p99Us]);
+  return cells.map((cell, stage) => {
     const numbers = numbersOf(cell);
     if (numbers === null) return null;
     return numbers.map(
       (value, i) => value - ((pings[stage]?.[i] as number) - (pings[base]?.[i] as number)),
     );
   });
-  const verdict = ratioVerdict(apart, base, baseName, "at most", READ_RATIO_MAX);
-  return { ...verdict, target: `${verdict.target}, PING's change apart` };
 }
 
 /** A read from the disk may cost what it may where pages are cached, and a cold page for each event. */
 function coldVerdict(
   cells: readonly GrowthCell[],
+  results: readonly StageResult[],
   base: number,
   baseName: string,
   page: GrowthCell,
   events: number,
 ): Verdict {
   const pages = events === 0 ? "" : ` and ${events} cold 4 KiB read${events > 1 ? "s" : ""}`;
-  const target = `at most ${READ_RATIO_MAX} × of ${baseName}${pages}`;
+  const target = `at most ${READ_RATIO_MAX} × of ${baseName}${pages}, PING's change apart`;
+  const roundTrips = results.map(({ coldRoundTrip }) => coldRoundTrip);
   const first = numbersOf(cells[base]);
-  const last = numbersOf(cells.at(-1));
+  const last = numbersOf(withoutPing(cells, roundTrips, base).at(-1));
   const pageUs = numbersOf(page);
   if (first === null || last === null || pageUs === null) return { ...noVerdict(), target };
   const bounds = first.map((value, i) => READ_RATIO_MAX * value + events * (pageUs[i] as number));
   return {
-    judged: `of ${bounds.map(renderNumber).join(" / ")} µs`,
+    judged: `${last.map(renderNumber).join(" / ")} of ${bounds.map(renderNumber).join(" / ")} µs`,
     target,
     reached: reachedBy(last.every((value, i) => value <= (bounds[i] as number))),
   };

@@ -191,6 +191,7 @@ function cairnFigures({ store }: Context): Figure[] {
     ["index_page_bytes", figures.pageBytes],
     ["index_page_reads", figures.pageReads],
     ["index_runs", figures.runCount],
+    ["index_runs_in_work", figures.jobCount],
     ["index_disk_bytes", figures.diskBytes],
     ["index_maker_memory_bytes", figures.makerBytes],
     ["index_failure", figures.failureReason ?? ""],

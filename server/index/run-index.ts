@@ -437,6 +437,11 @@ export class RunIndex {
     return this.jobs.size > 0;
   }
 
+  /** Runs that are being made of a memtable or of other runs. */
+  get jobCount(): number {
+    return this.jobs.size;
+  }
+
   get runCount(): number {
     return this.set.runs.length;
   }

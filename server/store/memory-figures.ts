@@ -21,6 +21,8 @@ export interface MemoryFigures {
   readonly pageBytes: number;
   readonly pageReads: number;
   readonly runCount: number;
+  /** Runs that are being made, of a memtable or of other runs. */
+  readonly jobCount: number;
   /** The runs' files. */
   readonly diskBytes: number;
   /** The worker that makes runs. */
@@ -46,6 +48,7 @@ export function readMemoryFigures(
     pageBytes: exports.pagesBytes(),
     pageReads: exports.getPageReads(),
     runCount: index.runCount,
+    jobCount: index.jobCount,
     diskBytes: index.diskBytes,
     makerBytes: index.makerBytes,
     failureReason: index.failureReason,
