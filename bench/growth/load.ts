@@ -21,6 +21,20 @@ export interface LoadResult {
   readonly clientShare: number;
 }
 
+/** Several loads as one. */
+export function sumLoads(loads: readonly LoadResult[]): LoadResult {
+  const sum = (of: (load: LoadResult) => number): number =>
+    loads.reduce((total, load) => total + of(load), 0);
+  const events = sum((load) => load.events);
+  const seconds = sum((load) => load.seconds);
+  return {
+    events,
+    seconds,
+    perSecond: events / seconds,
+    clientShare: sum((load) => load.clientShare * load.seconds) / seconds,
+  };
+}
+
 /** Appends the source's next `events` events. An error reply, or a connection that closes, is thrown. */
 export async function load(
   port: number,

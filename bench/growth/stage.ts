@@ -6,9 +6,9 @@
  * stage follow the walks over the whole store. What was appended is counted after each step that could lose some of it.
  */
 import type { Missing } from "../peers.ts";
-import type { EventKind, EventSource } from "./events.ts";
+import type { EventSource } from "./events.ts";
 import type { Histogram } from "./histogram.ts";
-import { type LoadResult, load } from "./load.ts";
+import { type LoadResult, load, sumLoads } from "./load.ts";
 import { startPinger } from "./ping.ts";
 import type { Plan, Stage } from "./plan.ts";
 import type { Latency } from "./probe.ts";
@@ -60,14 +60,10 @@ export async function runStage(
   source.enter(stage);
 
   const pinger = await startPinger(subject.port);
-  const append = (kind: EventKind, step: string): Promise<LoadResult> => {
-    tell(step);
-    return load(subject.port, source, kind, stage[kind]);
-  };
-  const fill = await append("mixed", "filling");
-  const existing = await append("existing", "appends to existing streams");
-  const identified = await append("identified", "appends with EVENT_ID");
-  const created = await append("created", "appends to new streams");
+  tell("filling");
+  const fill = await load(subject.port, source, "mixed", stage.mixed);
+  tell("appends of three kinds in turn");
+  const { existing, identified, created } = await appendInTurn(subject.port, source, stage);
   const ping = await pinger.finish();
   const memory = await subject.memory();
   const store = await subject.figures();
@@ -138,6 +134,30 @@ export async function runStage(
     whole,
     sequential,
     rebuilt,
+  };
+}
+
+const STRETCHES = ["existing", "identified", "created"] as const;
+/** Parts of each stretch: what the machine, or a merge, does for a while meets all three. */
+const PARTS = 4;
+
+/** Appends a part of each stretch in turn, until all are done. */
+async function appendInTurn(
+  port: number,
+  source: EventSource,
+  stage: Stage,
+): Promise<Record<(typeof STRETCHES)[number], LoadResult>> {
+  const parts = { existing: [], identified: [], created: [] } as Record<string, LoadResult[]>;
+  for (let part = 0; part < PARTS; part++) {
+    for (const kind of STRETCHES) {
+      const upTo = (index: number): number => Math.floor((stage[kind] * index) / PARTS);
+      parts[kind]?.push(await load(port, source, kind, upTo(part + 1) - upTo(part)));
+    }
+  }
+  return {
+    existing: sumLoads(parts.existing as LoadResult[]),
+    identified: sumLoads(parts.identified as LoadResult[]),
+    created: sumLoads(parts.created as LoadResult[]),
   };
 }
 

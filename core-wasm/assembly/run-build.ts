@@ -7,6 +7,7 @@
 //   partition   0 partition u32 │ 4 – │ 8 sequence of its first event here u64: every partition that has events here
 //   times       as in the run
 import { filterAdd, filterBlocks } from "./run-filter";
+import { touch } from "./touch";
 import {
   FENCE_SIZE, FILTER_BLOCK_SIZE, HEADS_START, HEAD_SIZE, ID_SIZE, KEY_SIZE, PARTITION_SIZE, PARTS, PART_HEADS,
   PART_HEAD_FENCES, PART_HEAD_FILTER, PART_IDS, PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS,
@@ -256,6 +257,7 @@ function writeHeads(): bool {
     let number = sorted + (<usize>writer.done << 2);
     store<u32>(headFences + <usize>pagesFor(PART_HEADS, writer.done) * FENCE_SIZE, <u32>(load<u64>(streamAt(load<u32>(number))) >> 32));
     store<u64>(page, placeIndex);
+    for (let i: u32 = 0; i < count; i++) touch(streamAt(load<u32>(number + (i << 2))));
     let head = page + HEADS_START;
     for (let i: u32 = 0; i < count; i++) {
       writeHead(head, load<u32>(number));
