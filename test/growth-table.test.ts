@@ -96,6 +96,32 @@ describe("the verdicts", () => {
     expect(reached({ ...good, ping: slow }, "PING of another client during")).toBe("no");
   });
 
+  test("hold walks against what a program that reads the same files does to others", () => {
+    const pings = (us: number): Histogram => {
+      const histogram = new Histogram();
+      for (let i = 0; i < 100; i++) histogram.add(us);
+      return histogram;
+    };
+    const walked = (besideUs: number, scanUs: number): StageResult => ({
+      ...good,
+      whole: {
+        idlePing: pings(100),
+        readerPing: pings(besideUs),
+        scan: { perSecond: 1, ping: pings(scanUs) },
+        elog: { perSecond: 1, ping: pings(100) },
+      },
+    });
+    const scanVerdict = (result: StageResult): string | undefined => {
+      const rows = growthRows([first, result]);
+      const row = rows.findIndex(({ load }) => load.startsWith("SCAN over all streams"));
+      return rows[row + 1]?.verdict.reached;
+    };
+    expect(scanVerdict(walked(100, 2_900))).toBe("yes");
+    expect(scanVerdict(walked(100, 3_400))).toBe("no");
+    expect(scanVerdict(walked(2_000, 4_700))).toBe("yes");
+    expect(scanVerdict(walked(2_000, 5_600))).toBe("no");
+  });
+
   test("leave out how much longer a round trip takes, and what was not measured", () => {
     const moved = { ...good, cached: reads(110), roundTrip: took(71) };
     expect(reached(moved, "ESVER, pages cached")).toBe("yes");

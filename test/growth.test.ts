@@ -117,7 +117,7 @@ describe("a run", () => {
       "rebuild of the whole index, until ready",
       "sequential read by position, in process",
       "SCAN over all streams with a pattern",
-      "PING p99 of another client: idle / meanwhile",
+      "PING p99 of another client: idle / beside a program that reads the log / meanwhile",
       "ELOG over all events by name",
     ]);
     const targets = table.slice(2).map((cells) => [cells[1], cells.at(-3), cells.at(-2)]);

@@ -163,7 +163,7 @@ function isWhole(event: RespValue, stream: string): boolean {
 const COLD_READ_BYTES = 4096;
 
 /** Empties the system's page cache; says why not where that is not permitted, or not wanted (COLD=0). */
-function dropPageCache(): Missing | null {
+export function dropPageCache(): Missing | null {
   if (process.env.COLD === "0") return new Missing("left out (COLD=0)");
   try {
     Bun.spawnSync(["sync"]); // pages that are not written yet would stay

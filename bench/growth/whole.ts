@@ -1,7 +1,7 @@
 /**
  * What goes over the whole store: SCAN with a pattern, ELOG by a name, reading all by position, rebuilding the index.
  *
- * While the first two go on another client sends PINGs. What they find is counted and must be what was
+ * While the first two go on another client sends PINGs, and before them while another program reads the same files. What they find is counted and must be what was
  * appended. Nothing but the next number or cursor is kept between two requests.
  */
 import { rm } from "node:fs/promises";
@@ -11,6 +11,7 @@ import { member, RespClient } from "../resp.ts";
 import { type EventSource, RARE_NAME } from "./events.ts";
 import type { Histogram } from "./histogram.ts";
 import { startPinger } from "./ping.ts";
+import { dropPageCache } from "./reads.ts";
 import type { Subject } from "./subject.ts";
 
 export interface Walk {
@@ -22,6 +23,8 @@ export interface Walk {
 export interface WholeFigures {
   /** PING while nothing else goes on. */
   readonly idlePing: Histogram;
+  /** PING while another program reads the log's files, and the server does nothing else. */
+  readonly readerPing: Histogram;
   /** Streams a second. */
   readonly scan: Walk;
   /** Events a second. */
@@ -37,6 +40,9 @@ const SCAN_REST = 42;
 
 const ELOG_COUNT = 1_000;
 
+/** For how much longer than a walk's least time the other program reads. */
+const READER_SHARE = 5;
+
 /** Steps of a walk before it is measured: the server's code is warm then. */
 const WARM_UP_STEPS = 20;
 
@@ -50,6 +56,7 @@ export async function walkWhole(
   const idle = await startPinger(port);
   await Bun.sleep(seconds * 1e3);
   const idlePing = await idle.finish();
+  const readerPing = await pingBesideReader(subject, seconds);
   const scan = await walk(
     port,
     seconds,
@@ -59,7 +66,18 @@ export async function walkWhole(
   const elog = await walk(port, seconds, source.count, (client, stepsMax) =>
     readLog(client, source, stepsMax),
   );
-  return { idlePing, scan, elog };
+  return { idlePing, readerPing, scan, elog };
+}
+
+/** PING beside a program that reads the log's files from the disk, as the walks do first. Nothing of it stays in memory. */
+async function pingBesideReader(subject: Subject, seconds: number): Promise<Histogram> {
+  dropPageCache();
+  const pinger = await startPinger(subject.port);
+  const script = `${import.meta.dirname}/read-files.ts`;
+  await run([process.execPath, script, subject.logFolder, String(seconds * READER_SHARE)]);
+  const ping = await pinger.finish();
+  dropPageCache();
+  return ping;
 }
 
 /** `work` ends after so many steps. */
