@@ -7,8 +7,9 @@
 
 import { v5 as uuidV5 } from "uuid";
 import { describe, expect, test } from "vitest";
-import { Core, OutputArea, UUID_BYTES } from "../server/core/core.ts";
+import { Core, UUID_BYTES } from "../server/core/core.ts";
 import { Encoding } from "../server/core/encoding.ts";
+import { OutputArea } from "../server/core/output-area.ts";
 import { StoreError } from "../server/errors.ts";
 import { CACHE_BYTES_DEFAULT, KiB, MiB } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";

@@ -7,8 +7,8 @@
 import fc from "fast-check";
 import { v5 as uuidV5 } from "uuid";
 import { beforeAll, expect, test } from "vitest";
-import { OutputArea } from "../server/core/core.ts";
 import { Encoding } from "../server/core/encoding.ts";
+import { OutputArea } from "../server/core/output-area.ts";
 import { KiB, MiB } from "../server/limits.ts";
 import { globMatches } from "../server/resp/glob.ts";
 import { EventStore } from "../server/store/event-store.ts";

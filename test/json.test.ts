@@ -5,8 +5,8 @@
  * SEED chooses the random bytes; a test that fails says which.
  */
 import { describe, expect, test } from "vitest";
-import { OutputArea } from "../server/core/core.ts";
 import { Encoding } from "../server/core/encoding.ts";
+import { OutputArea } from "../server/core/output-area.ts";
 import { JSON_DEPTH_MAX, MiB } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";
 import { storedEventJson } from "../server/store/stored-event.ts";

@@ -5,8 +5,8 @@
  */
 import { v5 as uuidV5 } from "uuid";
 import { expect, test } from "vitest";
-import { OutputArea } from "../server/core/core.ts";
 import { Encoding } from "../server/core/encoding.ts";
+import { OutputArea } from "../server/core/output-area.ts";
 import { INTEGER_MAX, MiB, STREAM_ID_BYTES_MAX } from "../server/limits.ts";
 import type { EventStore } from "../server/store/event-store.ts";
 import { Random } from "./support/random.ts";

@@ -6,8 +6,9 @@
  * Every event is encoded as ELOG's reply has it, its frame's checksum verified, and then forgotten. A store of more than
  * so many events is read from its middle on. The time to open the store does not count.
  */
-import { OutputArea } from "../../server/core/core.ts";
+
 import { Encoding } from "../../server/core/encoding.ts";
+import { OutputArea } from "../../server/core/output-area.ts";
 import { systemDisk } from "../../server/disk.ts";
 import { KiB, SEGMENT_BYTES_DEFAULT } from "../../server/limits.ts";
 import { EventStore } from "../../server/store/event-store.ts";

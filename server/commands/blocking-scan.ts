@@ -3,8 +3,9 @@
  *
  * A wait is an entry among those who listen to the store, and a timer; nothing is looked at twice.
  */
-import type { OutputArea } from "../core/core.ts";
+
 import type { Encoding } from "../core/encoding.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { Filter } from "../store/filter.ts";
 import type { FilteredScan, ScanSource } from "../store/filtered-scan.ts";

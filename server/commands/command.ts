@@ -4,7 +4,7 @@
  * Parse reads the arguments and touches nothing else (it throws INVALIDARG); run calls the store once; reply
  * writes the answer. The registry (`registry.ts`) finds a command by its name and COMMAND describes it.
  */
-import type { OutputArea } from "../core/core.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import type { Reply } from "../resp/reply.ts";
 import type { EventStore } from "../store/event-store.ts";
 import type { SlicedWork } from "../store/slice-queue.ts";

@@ -7,8 +7,8 @@
  * filtered scan keeps what it finds until it is through.
  */
 
-import type { OutputArea } from "../core/core.ts";
 import { type Encoding, respEncoding } from "../core/encoding.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import type { Reply } from "../resp/reply.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { Filter } from "../store/filter.ts";

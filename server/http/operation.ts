@@ -2,7 +2,7 @@
  * The shape of every route: one object says the path, what the request may bring and what comes of it, and handles
  * it. The router finds it, requests are checked by it and /openapi.json is made of it.
  */
-import type { OutputArea } from "../core/core.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import type { EventStore } from "../store/event-store.ts";
 import type { BodySchemas } from "./event-schemas.ts";
 import type { Feeds } from "./feed.ts";

@@ -1,7 +1,7 @@
 /**
  * All that the HTTP door does with a store, one file a group; and the description of it.
  */
-import { OutputArea } from "../core/core.ts";
+import { OutputArea } from "../core/output-area.ts";
 import { HTTP_HELD_BYTES_MAX, KiB } from "../limits.ts";
 import { MetricsRegistry } from "../metrics/registry.ts";
 import type { EventStore } from "../store/event-store.ts";

@@ -6,7 +6,7 @@
 import type { ServerInfo } from "../commands/server-info.ts";
 import type { Session } from "../commands/session.ts";
 import { type Address, formatAddress } from "../config.ts";
-import { OutputArea } from "../core/core.ts";
+import { OutputArea } from "../core/output-area.ts";
 import { descriptorLimit } from "../disk.ts";
 import { cannotListen } from "../errors.ts";
 import { CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELD_BYTES_MAX, KiB } from "../limits.ts";

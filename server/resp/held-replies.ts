@@ -6,7 +6,7 @@
  * socket write for each connection. When the batch fails, each says by its kind what it becomes.
  */
 import type { Core } from "../core/core.ts";
-import { OutputArea } from "../core/core.ts";
+import { OutputArea } from "../core/output-area.ts";
 import { KiB } from "../limits.ts";
 import type { Outcome } from "../log/log.ts";
 import type { Connection } from "./connection.ts";

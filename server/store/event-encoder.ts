@@ -5,8 +5,9 @@
  * core-wasm/assembly/push.ts draws the rows.
  */
 import { assert } from "../assert.ts";
-import { type Core, MemoryRefused, OutputArea } from "../core/core.ts";
+import { type Core, MemoryRefused } from "../core/core.ts";
 import { Encoding } from "../core/encoding.ts";
+import { OutputArea } from "../core/output-area.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, PAUSED } from "../core/status.ts";
 import { MiB, PUSH_BYTES } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";

@@ -2,8 +2,9 @@
  * Reads of the durable events: single values, ranges, filtered scans and the streams' ids, written straight from the
  * records into an output area.
  */
-import { type Core, MemoryRefused, type OutputArea } from "../core/core.ts";
+import { type Core, MemoryRefused } from "../core/core.ts";
 import type { Encoding } from "../core/encoding.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT } from "../core/status.ts";
 import { type ErrorFacts, StoreError } from "../errors.ts";
 import { REPLY_EVENT_BYTES_MAX } from "../limits.ts";

@@ -6,7 +6,7 @@
  * When the log is fenced nothing is appended until a restart, and reads go on over what was durable.
  */
 import { assert } from "../assert.ts";
-import type { OutputArea } from "../core/core.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import { DONE, INDEX_BEHIND, NEED_BLOCK, NO_ROOM, REPEATED } from "../core/status.ts";
 import { AT_ONCE, type RunIndex } from "../index/run-index.ts";
 import type { LocalLog } from "../log/local/local-log.ts";

@@ -5,9 +5,10 @@
  * events written so far; each slice opens the core's scan anew where the last one stood.
  */
 import { assert } from "../assert.ts";
-import type { Core, OutputArea } from "../core/core.ts";
+import type { Core } from "../core/core.ts";
 import { MemoryRefused } from "../core/core.ts";
 import type { Encoding } from "../core/encoding.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, PAUSED } from "../core/status.ts";
 import { REPLY_EVENT_BYTES_MAX, SCAN_EXAMINED_MAX, SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";

@@ -6,7 +6,8 @@
  * once for all of them. A pattern that many share is tried once an event.
  */
 import { assert } from "../assert.ts";
-import { type Core, MemoryRefused, OutputArea, UUID_BYTES } from "../core/core.ts";
+import { type Core, MemoryRefused, UUID_BYTES } from "../core/core.ts";
+import { OutputArea } from "../core/output-area.ts";
 import { NEED_OUTPUT } from "../core/status.ts";
 import { KiB } from "../limits.ts";
 import type { Interest, PartitionInterest, PatternInterest, StreamInterest } from "./interest.ts";

@@ -2,7 +2,7 @@
  * Long work, a slice at a time: one slice in each turn of the event loop, whoever's it is, so that however much is
  * under way, sockets and appends are served in between.
  */
-import type { OutputArea } from "../core/core.ts";
+import type { OutputArea } from "../core/output-area.ts";
 
 export class SliceQueue {
   private readonly waiting: (() => void)[] = [];

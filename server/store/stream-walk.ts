@@ -5,8 +5,9 @@
  * A step ends after about a millisecond's work, with what it has found. It waits between two slices where the disk is
  * asked for what names the next streams.
  */
-import type { Core, OutputArea } from "../core/core.ts";
+import type { Core } from "../core/core.ts";
 import { MemoryRefused } from "../core/core.ts";
+import type { OutputArea } from "../core/output-area.ts";
 import { CORRUPT, DONE, NEED_BLOCK, NEED_OUTPUT, NO_MEMORY } from "../core/status.ts";
 import { SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";

@@ -21,7 +21,8 @@
  * follow the same events get the same encoded bytes. While appends come in, the queue has a share of the time
  * from one batch to the next; else it has a slice of each turn.
  */
-import { type Core, OutputArea } from "../core/core.ts";
+import type { Core } from "../core/core.ts";
+import { OutputArea } from "../core/output-area.ts";
 import { PROGRESS_MS, PUSH_BYTES, SLICE_MS } from "../limits.ts";
 import type { BlockLoader } from "./block-loader.ts";
 import { EventEncoder } from "./event-encoder.ts";

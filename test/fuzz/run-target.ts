@@ -7,8 +7,8 @@
  * or CORRUPT, but nothing may end the process, trap, or go on without end.
  */
 
-import { OutputArea } from "../../server/core/core.ts";
 import { Encoding } from "../../server/core/encoding.ts";
+import { OutputArea } from "../../server/core/output-area.ts";
 import { OpenError, StoreError } from "../../server/errors.ts";
 import { KiB } from "../../server/limits.ts";
 import type { EventStore } from "../../server/store/event-store.ts";

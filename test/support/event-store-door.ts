@@ -4,8 +4,9 @@
  *
  * Payload and metadata are bytes in all of them; a refusal is a `Refusal` with its code.
  */
-import { OutputArea } from "../../server/core/core.ts";
+
 import { Encoding } from "../../server/core/encoding.ts";
+import { OutputArea } from "../../server/core/output-area.ts";
 import { StoreError } from "../../server/errors.ts";
 import { KiB } from "../../server/limits.ts";
 import type { EventStore } from "../../server/store/event-store.ts";

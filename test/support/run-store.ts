@@ -3,8 +3,8 @@
  * reads of it at once, held against the events that it must have.
  */
 
-import { OutputArea } from "../../server/core/core.ts";
 import { Encoding } from "../../server/core/encoding.ts";
+import { OutputArea } from "../../server/core/output-area.ts";
 import { StoreError } from "../../server/errors.ts";
 import { KiB } from "../../server/limits.ts";
 import { EventStore } from "../../server/store/event-store.ts";
