@@ -116,6 +116,7 @@ async function report(results: readonly StageResult[], minutes: number): Promise
   const last = results.at(-1) as StageResult;
   const head = [
     await describeMachine(),
+    `- Index memory: ${process.env.CAIRN_INDEX_MEMORY ?? "the default"}`,
     `- Events: ${last.store.events.toLocaleString("en-US")} in ${last.store.streams.toLocaleString("en-US")} streams; ` +
       `${minutes.toFixed(1)} min in all`,
   ].join("\n");

@@ -176,6 +176,8 @@ export const MERGES_MAX = 4;
 export const START_MERGED_RUNS = 16;
 /** After each slice a merge leaves the disk to the log for as long as the slice took, at most this, milliseconds. */
 export const RUN_MERGE_PAUSE_MS_MAX = 50;
+/** The same for a merge that no other waits for: so many times as long. */
+export const RUN_MERGE_ALONE_PAUSES = 3;
 /** Core memory of the worker that makes runs. Above: it is let go when the job is done. */
 export const RUN_CORE_BYTES_KEPT = 32 * MiB;
 /** A start waits so long for the worker to begin. Above: runs cannot be made, and memtables grow. */

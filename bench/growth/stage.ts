@@ -12,6 +12,7 @@ import { type LoadResult, load, sumLoads } from "./load.ts";
 import { startPinger } from "./ping.ts";
 import type { Plan, Stage } from "./plan.ts";
 import type { Latency } from "./probe.ts";
+import { onOwnProcessors } from "./processors.ts";
 import { type ReadLatencies, readCold, readColdPages, readWarm } from "./reads.ts";
 import type { StoreFigures, Subject } from "./subject.ts";
 import { readSequentially, rebuild, type WholeFigures, walkWhole } from "./whole.ts";
@@ -72,10 +73,12 @@ export async function runStage(
 
   tell("reads");
   const watched = { stage: index, streams: stage.watched, otherStreams: source.streamCount };
-  const { asLeft, cached, roundTrip } = await readWarm(subject.port, watched, () => {
-    tell("runs are merged");
-    return subject.indexSettled();
-  });
+  const { asLeft, cached, roundTrip } = await onOwnProcessors(subject.pid, () =>
+    readWarm(subject.port, watched, () => {
+      tell("runs are merged");
+      return subject.indexSettled();
+    }),
+  );
 
   tell("restart after SIGTERM");
   await subject.stop();
@@ -92,7 +95,9 @@ export async function runStage(
   await subject.indexSettled();
 
   tell("reads with the page cache dropped");
-  const { cold, roundTrip: coldRoundTrip } = await readCold(subject.port, watched);
+  const { cold, roundTrip: coldRoundTrip } = await onOwnProcessors(subject.pid, () =>
+    readCold(subject.port, watched),
+  );
   const coldPage = readColdPages(subject.logFolder);
 
   let whole: WholeFigures | null = null;

@@ -110,6 +110,10 @@ export class Subject {
     return { residentBytes: bytes("VmRSS"), peakBytes: bytes("VmHWM") };
   }
 
+  get pid(): number {
+    return this.running.pid;
+  }
+
   get logFolder(): string {
     return join(this.folder, "log");
   }

@@ -326,9 +326,14 @@ function boundVerdict(
 
 /** Every stage against the bound of its size. */
 function memoryVerdict(results: readonly StageResult[]): (cells: readonly GrowthCell[]) => Verdict {
-  const { events, upTo, above } = RESIDENT_MIB_MAX;
+  const { events, above } = RESIDENT_MIB_MAX;
+  // The smaller bound is that of the defaults.
+  const upTo = process.env.CAIRN_INDEX_MEMORY === undefined ? RESIDENT_MIB_MAX.upTo : above;
   return (cells) => {
-    const target = `at most ${upTo} MiB up to ${sizeName(events)}, ${above.toLocaleString("en-US")} MiB above`;
+    const target =
+      upTo === above
+        ? `at most ${above.toLocaleString("en-US")} MiB`
+        : `at most ${upTo} MiB up to ${sizeName(events)}, ${above.toLocaleString("en-US")} MiB above`;
     if (cells.some((cell) => numbersOf(cell) === null)) return { ...noVerdict(), target };
     const isReached = results.every(({ stage }, i) => {
       const [mib = 0] = numbersOf(cells[i]) ?? [];

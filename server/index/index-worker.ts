@@ -8,7 +8,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import { giveWay, systemDisk } from "../disk.ts";
-import { RUN_CORE_BYTES_KEPT, RUN_MERGE_PAUSE_MS_MAX } from "../limits.ts";
+import { RUN_CORE_BYTES_KEPT, RUN_MERGE_ALONE_PAUSES, RUN_MERGE_PAUSE_MS_MAX } from "../limits.ts";
 import { parseRunName, type RunRange } from "./run-file.ts";
 import {
   FLAG_BUSY,
@@ -130,8 +130,13 @@ class RunWorker {
       });
     });
     if (this.merges.length === 0) return;
-    const pauseMs = Math.min(performance.now() - begun, RUN_MERGE_PAUSE_MS_MAX);
-    this.sliceTimer = this.later(this.serves ? pauseMs : 0);
+    this.sliceTimer = this.later(this.serves ? this.pauseMs(performance.now() - begun) : 0);
+  }
+
+  /** A merge that no other waits for is in no hurry: it is spread, and those who append do not notice when it begins. */
+  private pauseMs(sliceMs: number): number {
+    const share = this.merges.length > 1 ? 1 : RUN_MERGE_ALONE_PAUSES;
+    return Math.min(share * sliceMs, RUN_MERGE_PAUSE_MS_MAX);
   }
 
   /** Does some of a job; answers when it is done, which is when `job` gives something but null, or has failed. */
