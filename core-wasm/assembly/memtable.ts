@@ -59,6 +59,9 @@ export let memtableCount: u32 = 0;
 /** The one that takes what is appended. */
 export let active: usize = 0;
 
+/** Lower halves of the hashes of the active memtable's ids that are not entered yet, in the order of their rows. */
+const lateIds: usize = memory.data(64 * sizeof<u64>(), 8);
+
 let partitionCount: u32 = 0;
 /** For each partition the sequence that its next event gets, u64. */
 let nextSequences: usize = 0;
@@ -181,10 +184,23 @@ export function memtableBytes(): usize {
 
 // ── what it holds ─────────────────────────────────────────────────────────────────────────────────
 
-/** The row of the event with this id, or 0. */
+/** The row of the event with this id, or 0. It takes no memory: reads ask too, which reserve none. */
 export function memtableId(memtable: usize, low: u64, high: u32): usize {
-  if (rowsWithoutId(memtable) > 0) enterIds(memtable);
-  return tableFind(memtable + IDS, low, high);
+  const row = tableFind(memtable + IDS, low, high);
+  return row == 0 && memtable == active ? lateRow(low, high) : row;
+}
+
+/** The same among the ids that are not entered yet: a few dozen at the most. */
+function lateRow(low: u64, high: u32): usize {
+  const count = rowsWithoutId(active);
+  assert(count <= IDS_TOGETHER);
+  const first = load<u32>(active, ROWS_WITH_ID);
+  for (let i: u32 = 0; i < count; i++) {
+    if (load<u64>(lateIds + (i << 3)) != low) continue;
+    const row = rowAt(active + ROWS, first + i);
+    if (load<u32>(row, 8) == high) return row;
+  }
+  return 0;
 }
 
 @inline export function rowPlace(row: usize): u64 {
@@ -319,11 +335,13 @@ export function streamInsert(low: u64, high: u32, key: usize, hash16: u32, first
 
 /**
  * Adds one event of a stream of the active memtable at the next position. `memtableReserve` came before. Its id is entered in the
- * table with some others, or when one is looked for.
+ * table together with some others.
  */
 export function eventInsert(stream: usize, idLow: u64, idHigh: u32, logOffset: u64, index: u32): void {
+  assert(rowsWithoutId(active) < IDS_TOGETHER);
+  store<u64>(lateIds + (rowsWithoutId(active) << 3), idLow);
   rowInsert(stream, idLow, idHigh, logOffset, index);
-  if (rowsWithoutId(active) >= IDS_TOGETHER) enterIds(active);
+  if (rowsWithoutId(active) == IDS_TOGETHER) enterIds(active);
 }
 
 /** The same, but its id is not entered until `memtableEnterIds`: what becomes a run anyway needs no table of them. */
