@@ -9,9 +9,11 @@
 // first (Pagh and Rodler, 2004). So hardly any is lost before nearly all slots are used.
 //
 // A head is right only while no memtable has the stream: before a memtable is given up, all its streams are put here.
-// A slot that was used never becomes free again, so what is offered to a free one was not put out before by newer heads: one that
-// moves leaves its slot to the next. And once the heads of all runs were offered, a stream that is not here is new, unless heads were
-// lost: then only where neither of its buckets is full, since none was put out of those.
+// What a start offers of the runs, newest first, may not be older than what was known before: a head that found no room finds none
+// later, since a used slot never becomes free again (one that moves leaves its slot to the next). One that was put out might find
+// room in its other bucket for an older one of the same stream: from the first that is put out on no offers are taken.
+// Once the heads of all runs were offered, a stream that is not here is new, unless heads were lost: then only where neither of its
+// buckets is full, since none was put out of those.
 // Of streams with an explicit key only that they exist is kept.
 import { allocateFresh } from "./memory";
 import { touch } from "./touch";
@@ -35,6 +37,8 @@ let usedSlots: u32 = 0;
 let isComplete: bool = false;
 /** A head was put out, or found no room. */
 let hasLost: bool = false;
+/** A head was put out. */
+let hasPutOut: bool = false;
 
 /** Bounds the heads to `bytes`, none where that is no bucket. Their memory is taken with the first, and touched as they come. */
 export function headsInit(bytes: usize): void {
@@ -128,6 +132,7 @@ export function headPut(low: u64, high: u32, next: u64): void {
       slot = bucket + usedOf(bucket) * SLOT_SIZE;
     } else {
       hasLost = true;
+      hasPutOut = true;
       bucket = firstBucket(low);
       slot = bucket + LAST_SLOT;
     }
@@ -144,7 +149,7 @@ export function headPut(low: u64, high: u32, next: u64): void {
 
 /** Puts a stream's head in where there is room and nothing is known of it: runs are read newest first. */
 export function headOffer(low: u64, high: u32, next: u64): void {
-  if (bucketCount == 0 && !takeMemory()) return;
+  if (hasPutOut || (bucketCount == 0 && !takeMemory())) return;
   if (slotIn(firstBucket(low), low, high) != 0 || slotIn(secondBucket(low), low, high) != 0) return;
   const bucket = bucketWithRoom(low);
   if (bucket == 0) {
@@ -162,7 +167,7 @@ function bucketWithRoom(low: u64): usize {
   const used = usedOf(first);
   if (used < SLOTS) return used <= usedOf(second) ? first : second;
   if (!isFull(second)) return second;
-  if (headsAreFilled()) return 0;
+  if (isFilled()) return 0;
   if (moveOne(first)) return first;
   return moveOne(second) ? second : 0;
 }
@@ -182,9 +187,14 @@ function moveOne(bucket: usize): bool {
   return false;
 }
 
-/** Whether so few slots are free that offers are of no use, or there is no memory for heads. */
+/** Whether so few slots are free that it is of no use to look for more. */
+@inline function isFilled(): bool {
+  return <u64>usedSlots * 16 > <u64>bucketCount * <u64>SLOTS * FILLED_OF_16;
+}
+
+/** Whether offers are of no use: they are not taken, find no room, or there is no memory for heads. */
 export function headsAreFilled(): bool {
-  return bytesMax == 0 || <u64>usedSlots * 16 > <u64>bucketCount * <u64>SLOTS * FILLED_OF_16;
+  return bytesMax == 0 || hasPutOut || isFilled();
 }
 
 /** False where memory is refused: then there are no heads, now or later. */
