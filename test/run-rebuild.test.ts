@@ -9,14 +9,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { systemDisk } from "../server/disk.ts";
-import { KiB, START_MERGED_RUNS } from "../server/limits.ts";
+import { KiB, MiB, START_MERGED_RUNS } from "../server/limits.ts";
 import { EventStore } from "../server/store/event-store.ts";
 import { verifyStore } from "../server/store/offline.ts";
+import type { StoreOptions } from "../server/store/store-options.ts";
 import type { StoredEvent } from "../server/store/stored-event.ts";
 import { Random } from "./support/random.ts";
 import { eventsOf, readEverything } from "./support/run-store.ts";
 import { until } from "./support/server.ts";
-import { append } from "./support/store-driver.ts";
+import { append, streamVersion } from "./support/store-driver.ts";
 
 const SEED = Number(process.env.SEED ?? 1);
 const EVENTS = 4_000;
@@ -26,7 +27,11 @@ let folder: string;
 let expected: readonly StoredEvent[];
 let open: EventStore | null = null;
 
-function openStore(log: string[] = [], memtableEvents = MEMTABLE_EVENTS): EventStore {
+function openStore(
+  log: string[] = [],
+  memtableEvents = MEMTABLE_EVENTS,
+  options: Partial<StoreOptions> = {},
+): EventStore {
   open = EventStore.open({
     disk: systemDisk,
     folder,
@@ -38,6 +43,7 @@ function openStore(log: string[] = [], memtableEvents = MEMTABLE_EVENTS): EventS
     clock: Date.now,
     random: (target) => void crypto.getRandomValues(target as Uint8Array<ArrayBuffer>),
     log: (line) => void log.push(line),
+    ...options,
   });
   return open;
 }
@@ -112,4 +118,55 @@ test("a start that is refused while runs are made leaves no part of one", () => 
     file.close();
   }
   expect(readEverything(openStore(), expected)).toEqual([]);
+});
+
+test(`heads that were asked for while a start offers those of the runs stay right (seed ${SEED})`, async () => {
+  const random = new Random(SEED);
+  const HEADS = 16_384;
+  const STREAMS = Math.floor(0.93 * HEADS);
+  const MEMORY_BYTES = 4 * HEADS * 16; // a quarter of it is for heads
+  for (let round = 0; round < 5; round++) {
+    const other = mkdtempSync(join(tmpdir(), "cairn-heads-"));
+    const options = {
+      folder: other,
+      indexMemoryBytes: MEMORY_BYTES,
+      segmentBytes: 16 * MiB,
+      durability: "fsync",
+    } as const;
+    try {
+      let store = openStore([], STREAMS, options);
+      const versions = new Map<string, number>();
+      for (let i = 0; i < 3 * STREAMS; i += 100) {
+        const events = Array.from({ length: 100 }, () => ({
+          stream: `stream-${random.below(STREAMS)}`,
+          name: "Changed",
+        }));
+        await append(store, events);
+        for (const { stream } of events) versions.set(stream, (versions.get(stream) ?? -1) + 1);
+      }
+      // Runs are made of what is synced, and appends are what has that looked at.
+      const isMade = async (): Promise<boolean> => {
+        await append(store, [{ stream: "one more", name: "Changed" }]);
+        return store.memoryFigures().memtableCount === 1;
+      };
+      await until(isMade, "full memtables became runs");
+      await store.stop();
+      store = openStore([], STREAMS, options);
+      // What is asked for meanwhile is put in as it is found, in the place of others.
+      const streams = [...versions.keys()];
+      const ask = (): boolean => {
+        for (let i = 0; i < 2_000; i++) streamVersion(store, random.pick(streams));
+        return !store.memoryFigures().isLoadingHeads;
+      };
+      while (!ask()) await new Promise(setImmediate);
+      const wrong = [...versions].filter(
+        ([stream, version]) => streamVersion(store, stream) !== version,
+      );
+      expect(wrong).toEqual([]);
+      await store.stop();
+    } finally {
+      open = null;
+      rmSync(other, { recursive: true, force: true });
+    }
+  }
 });

@@ -310,6 +310,13 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [RUN_INDEX],
   },
   {
+    name: "take offers of heads after one was put out",
+    file: "core-wasm/assembly/heads.ts",
+    find: "      hasPutOut = true;\n",
+    replace: "",
+    tests: ["test/run-rebuild.test.ts"],
+  },
+  {
     name: "look for an id among those that are entered alone",
     file: "core-wasm/assembly/memtable.ts",
     find: "return row == 0 && memtable == active ? lateRow(low, high) : row;",
