@@ -41,7 +41,7 @@ const PINGS: ProbedRequest[] = Array.from({ length: PASS_REQUESTS }, () => ({
 }));
 
 /** Rounds of reads whose pages are cached; the lowest figures count, since what else the machine does only adds. */
-const CACHED_ROUNDS = 3;
+const CACHED_ROUNDS = 5;
 
 /**
  * Reads as the fill left the caches, and again, with PINGs beside, once `settled`: merges take a processor that the others
