@@ -5,7 +5,6 @@
  * again. Flips: right data, a refusal that names file and offset, or an error on that event.
  */
 import { beforeAll, describe, expect, test } from "vitest";
-import { verifyStore } from "../server/store/offline.ts";
 import type { StoredEvent } from "../server/store/stored-event.ts";
 import { Random } from "./support/random.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
@@ -18,6 +17,7 @@ import {
 } from "./support/store-driver.ts";
 import { same } from "./support/store-ledger.ts";
 import { judgeDamage, openStore, SEGMENT_BYTES } from "./support/store-world.ts";
+import { verify } from "./support/verify.ts";
 
 /** Only keeps a hang from lasting for ever. */
 const TIMEOUT_MS = 10 * 60_000;
@@ -294,16 +294,8 @@ test("a note of the log's end that is damaged is told by a start, and refused by
   ]) {
     const image = new Map(stopped.image).set(path, bytes);
     const disk = SimulatedDisk.fromImage(image, { random: new Random(3) });
-    const printed: string[] = [];
-    const isRight = verifyStore(
-      path.slice(0, -"/log/end".length),
-      (line) => void printed.push(line),
-      disk.boot(),
-    );
-    expect([isRight, printed.at(-1)]).toEqual([
-      false,
-      expect.stringContaining(`${path} is damaged`),
-    ]);
+    const { isRight, lines } = verify(path.slice(0, -"/log/end".length), disk.boot());
+    expect([isRight, lines]).toEqual([false, expect.stringContaining(`${path} is damaged`)]);
     disk.kill();
     const started = SimulatedDisk.fromImage(image, { random: new Random(3) });
     const log: string[] = [];

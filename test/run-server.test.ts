@@ -8,10 +8,10 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { verifyStore } from "../server/store/offline.ts";
 import { Random } from "./support/random.ts";
 import { RespClient, type Word } from "./support/resp-client.ts";
 import { type Cairn, startCairn, until } from "./support/server.ts";
+import { verify } from "./support/verify.ts";
 
 const SEED = Number(process.env.SEED ?? 1);
 const STREAMS = 3_000;
@@ -137,9 +137,5 @@ test(`every acknowledged event is there after kills in the midst of runs and mer
     largest = Math.max(largest, end - (from as number));
   }
   expect(largest, "events of a run that was merged").toBeGreaterThan(MERGED_EVENTS);
-  const lines: string[] = [];
-  expect(
-    verifyStore(folder, (line) => void lines.push(line)),
-    lines.join("\n"),
-  ).toBe(true);
+  expect(verify(folder)).toMatchObject({ isRight: true });
 });

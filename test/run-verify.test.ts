@@ -10,11 +10,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemDisk } from "../server/disk.ts";
 import { RUN_PAGE_BYTES } from "../server/index/run-file.ts";
-import { verifyStore } from "../server/store/offline.ts";
 import { Random } from "./support/random.ts";
 import { RunBytes } from "./support/run-bytes.ts";
 import { fill, openRunStore } from "./support/run-store.ts";
 import { SimulatedDisk } from "./support/simulated-disk.ts";
+import { verify } from "./support/verify.ts";
 
 const SEED = Number(process.env.SEED ?? 1);
 const MEMTABLE_EVENTS = 150;
@@ -45,12 +45,6 @@ function copied(): { folder: string; run: string } {
   const names = readdirSync(join(folder, "index")).sort();
   expect(names.length).toBeGreaterThan(1);
   return { folder, run: join(folder, "index", names[0] as string) };
-}
-
-function verify(folder: string): { isRight: boolean; lines: string } {
-  const lines: string[] = [];
-  const isRight = verifyStore(folder, (line) => void lines.push(line));
-  return { isRight, lines: lines.join("\n") };
 }
 
 const LARGE = BigInt(Number.MAX_SAFE_INTEGER);

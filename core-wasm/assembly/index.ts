@@ -18,8 +18,9 @@ import {
   memtablesLimit, partitionOf,
 } from "./memtable";
 import {
-  memtableGiveUp, memtableKeepHeads, recordEnd as endOfRecord, recordStart as startOfRecord, streamCount as countStreams,
+  memtableGiveUp, memtableKeepHeads, placeOffset, recordEnd as endOfRecord, recordStart as startOfRecord, streamCount as countStreams,
 } from "./lookup";
+import { historyPlace } from "./history";
 import { headsBytes as bytesInHeads, headsInit } from "./heads";
 import { pageReads as pagesRead, pagesBytes as bytesInPages, pagesInit, pagesLimit } from "./pages";
 import {
@@ -70,6 +71,7 @@ export { flightKeyIs, partitionListen, topicAdd, topicRemove } from "./topics";
 export { frameEvents, replayCompare, replayFrames, replayLast, zeroBytes } from "./replay";
 export { viewEvent } from "./event";
 export { digestClear, digestCompare } from "./digest";
+export { historyCheckMemtable, historyCheckRun } from "./history";
 export { memtableGiveUp, memtableKeepHeads };
 export { sealFull } from "./sequencer";
 export { headsAreFilled, headsComplete } from "./heads";
@@ -291,6 +293,8 @@ export function resumeIndex(): void {
 // ── replay ────────────────────────────────────────────────────────────────────────────────────────
 
 export function replayEnter(offset: f64, crc: u32, position: f64): void { enterReplay(<u64>offset, crc, <u64>position); }
+/** After a check of history that found something: where the log has it. */
+export function historyOffset(): f64 { return <f64>placeOffset(historyPlace); }
 export function findClaims(ptr: usize, size: u32, offset: f64): u32 { return <u32>searchClaims(ptr, size, <u64>offset); }
 export function findFrame(ptr: usize, size: u32, offset: f64): u32 { return <u32>searchFrame(ptr, size, <u64>offset); }
 export function framePositionAt(ptr: usize): f64 { return <f64>framePosition(ptr); }

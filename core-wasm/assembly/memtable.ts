@@ -203,6 +203,11 @@ function lateRow(low: u64, high: u32): usize {
   return 0;
 }
 
+/** The row with a number: the event's id's hash comes first. */
+@inline export function memtableRowAt(memtable: usize, number: u32): usize {
+  return rowAt(memtable + ROWS, number);
+}
+
 @inline export function rowPlace(row: usize): u64 {
   return load<u64>(row, ROW_PLACE);
 }

@@ -400,6 +400,8 @@ export function runFindId(run: usize, low: u64, high: u32): bool {
 /** What a run has of a stream, after `runFindStream`: its events here, and the first one's version. */
 export let foundCount: u32 = 0;
 export let foundFirst: u64 = 0;
+/** Its partition hash. */
+export let foundHash: u32 = 0;
 /** Index of their places in PART_PLACES, after `runFindStreamPlaces`. */
 export let foundStart: u64 = 0;
 /** The explicit key, or 0. */
@@ -437,6 +439,7 @@ export function runFindStreamPlaces(run: usize, low: u64, high: u32): bool {
 @inline function takeHead(entry: usize): void {
   foundCount = load<u32>(entry, 12);
   foundFirst = load<u64>(entry, 16) >> 16;
+  foundHash = load<u16>(entry, 16);
 }
 
 /** Says that `runFindStreamPlaces` comes soon. */

@@ -41,7 +41,7 @@ Exit codes: 0 when a server answered, 1 when none did within two seconds, 2 for 
     usage: "cairn verify DIR",
     summary: "read every byte of a closed store and check it",
     body: () => `
-Checks checksums, order and indexes of the store in the folder DIR, and prints what it checked.
+Checks checksums, order, versions, ids and indexes of the store in the folder DIR, and prints what it checked.
 It changes nothing. The store must not be open in a server.
 
 Exit codes: 0 when all is right, 1 when something is wrong (file and offset are named)

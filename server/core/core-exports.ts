@@ -262,6 +262,9 @@ export interface CoreExports {
   replayCompare(): void;
   digestClear(): void;
   digestCompare(run: number): number;
+  historyCheckRun(run: number): number;
+  historyCheckMemtable(): number;
+  historyOffset(): number;
   replayEnter(offset: number, crc: number, position: number): void;
   replayFrames(address: number, size: number): number;
   replayLast(): number;

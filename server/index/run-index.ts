@@ -178,9 +178,9 @@ export class RunIndex {
 
   // ── verify ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** Holds the runs against the log, which is read from its beginning. */
-  startCheck(): RunCheck {
-    return new RunCheck(this.options.core, this.options.folder, this.set);
+  /** Holds the runs against the log, which is read from its beginning; `placeText` names file and offset of a place in it. */
+  startCheck(placeText: (offset: number) => string): RunCheck {
+    return new RunCheck(this.options.core, this.options.folder, this.set, placeText);
   }
 
   // ── while the server runs ───────────────────────────────────────────────────────────────────────

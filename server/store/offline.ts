@@ -39,7 +39,7 @@ export function verifyStore(
     print(
       `segments: ${recovered.segments.length}, ${bytes} bytes, headers and chain of records right`,
     );
-    print(`events: ${recovered.position}, checksums, positions, versions and sequences right`);
+    print(`events: ${recovered.position}, checksums, positions, versions, sequences and ids right`);
     print(`streams: ${core.exports.streamCount()}`);
     print(
       `index runs: ${index.runCount}, ${index.diskBytes} bytes, checksums right, and they say what the log says`,

@@ -224,7 +224,7 @@ function readLog(
     log,
   });
   try {
-    const check = readOnly ? index.startCheck() : null;
+    const check = readOnly ? index.startCheck((offset) => reader.placeText(offset)) : null;
     const recovered = recover({
       disk,
       core,

@@ -331,6 +331,20 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [RUN_INDEX],
   },
   {
+    name: "verify a stream's version in runs alone",
+    file: "core-wasm/assembly/history.ts",
+    find: "if (found != GOES_ON) return refuse(found, listedPlace(",
+    replace: "if (found > OTHER_PARTITION) return refuse(found, listedPlace(",
+    tests: ["test/history-verify.test.ts"],
+  },
+  {
+    name: "verify no id against older runs",
+    file: "core-wasm/assembly/history.ts",
+    find: "for (let i = count; i > 0; i--) if (runFindId",
+    replace: "for (let i = count; i > count; i--) if (runFindId",
+    tests: ["test/history-verify.test.ts"],
+  },
+  {
     name: "let an area end with the core's memory",
     file: "core-wasm/assembly/memory.ts",
     find: "const MARGIN: usize = 16;",

@@ -56,6 +56,7 @@ export async function append(
     const room = new Promise<void>((resolve) => store.whenRoom(resolve));
     store.flush();
     await room;
+    await nextTurn(); // where room came at once: what makes more of it answers in a turn
     queued = queue(store, events, partitionKey);
   }
   store.flush();
