@@ -5,13 +5,24 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { HeldBytes } from "../server/http/held-bytes.ts";
-import { HTTP_BODY_BYTES_MAX, HTTP_HELD_BYTES_MAX, KiB, MiB } from "../server/limits.ts";
+import {
+  HTTP_BODY_BYTES_MAX,
+  HTTP_HELD_BYTES_MAX,
+  HTTP_SMALL_BYTES,
+  KiB,
+  MiB,
+} from "../server/limits.ts";
 import { eventsPath, HttpClient } from "./support/http-client.ts";
 import { startCairn, until } from "./support/server.ts";
 
 /** What one `HeldBytes` of these tests holds at the most. */
 const HELD_MAX = MiB;
 const large = (bytes: number) => new Uint8Array(bytes).fill(7);
+/** Makes a large answer as soon as there is room. */
+const whenRoom = <Value>(held: HeldBytes, make: () => Promise<Value>): Promise<Value> =>
+  held.smallOrWhenRoom((bytesMax) =>
+    bytesMax === Number.POSITIVE_INFINITY ? make() : Promise.resolve(null),
+  );
 
 test("what is large waits until others have gone, in order; what is small is not counted", async () => {
   const held = new HeldBytes(HELD_MAX);
@@ -20,11 +31,12 @@ test("what is large waits until others have gone, in order; what is small is not
   const told: string[] = [];
   const younger = held.openBody(() => {});
   const piece = younger.room();
-  const first = held.whenRoom(async () => told.push("first"));
-  const second = held.whenRoom(async () => told.push("second"));
+  const first = whenRoom(held, async () => told.push("first"));
+  const second = whenRoom(held, async () => told.push("second"));
   expect(held.answer([large(10), large(5)])).toEqual(Buffer.from(large(15)));
   expect(held.bytes).toBe(HELD_MAX);
   await body.room(); // the oldest never waits
+  expect(await held.smallOrWhenRoom(async (bytesMax) => bytesMax)).toBe(HTTP_SMALL_BYTES);
   expect(told).toEqual([]);
   body.release();
   body.release(); // once more is nothing
@@ -55,12 +67,12 @@ test("an answer gives back its bytes when it was read, or nobody wants it any mo
   const held = new HeldBytes(HELD_MAX);
   const pieces = () => [large(3), large(HELD_MAX), large(100_000)];
   const read = held.answer(pieces()) as ReadableStream<Uint8Array>;
-  let waited = held.whenRoom(async () => {});
+  let waited = whenRoom(held, async () => {});
   const bytes = Buffer.from(await new Response(read).arrayBuffer());
   expect(bytes.equals(Buffer.concat(pieces()))).toBe(true);
   await waited;
   const left = held.answer(pieces()) as ReadableStream<Uint8Array>;
-  waited = held.whenRoom(async () => {});
+  waited = whenRoom(held, async () => {});
   await left.cancel();
   await waited;
   expect(held.bytes).toBe(0);
@@ -70,8 +82,8 @@ test("a failure while an answer is made lets the next one on", async () => {
   const held = new HeldBytes(HELD_MAX);
   const body = held.openBody(() => {});
   body.add(HELD_MAX);
-  const failing = held.whenRoom(() => Promise.reject(new Error("no")));
-  const next = held.whenRoom(async () => "next");
+  const failing = whenRoom(held, () => Promise.reject(new Error("no")));
+  const next = whenRoom(held, async () => "next");
   body.release();
   await expect(failing).rejects.toThrow("no");
   expect(await next).toBe("next");
@@ -88,7 +100,7 @@ test("a body that brings too little is cut while others wait, and no other", asy
   const whole = held.openBody(() => cut.push("whole"));
   whole.add(1);
   whole.complete();
-  await held.whenRoom(async () => {});
+  await whenRoom(held, async () => {});
   expect(cut).toEqual(["slow"]);
   expect(held.bytes).toBe(1);
 });
@@ -144,6 +156,8 @@ test("a server that is told to stop does not wait for a body that never ends", a
   socket.destroy();
 });
 
+const SMALL_ID = "0197a000-0000-7000-8000-000000000001";
+
 test("clients that do not read their answers are cut where others wait", async () => {
   const cairn = await startCairn({ args: ["--durability", "os"] });
   const http = new HttpClient(cairn.httpPort);
@@ -164,7 +178,17 @@ test("clients that do not read their answers are cut where others wait", async (
     socket.write(`GET ${eventsPath("large")} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     sockets.push(socket);
   }
-  // 100 answers of 8 MiB are asked for, more than may be held: another reader still gets one.
+  // 100 answers of 8 MiB are asked for, more than may be held: who reads little does not wait behind them.
+  const inFlight = () => figure(http, "cairn_http_requests_in_flight");
+  await until(async () => (await inFlight()) > sockets.length, "all have asked");
+  const small = { event_name: "E", payload: "small", event_id: SMALL_ID };
+  expect((await http.append("small", small)).status).toBe(201);
+  expect((await http.get(eventsPath("small"))).body.events).toMatchObject([{ event_id: SMALL_ID }]);
+  expect((await http.get(`/v1/events/${SMALL_ID}`)).body).toMatchObject({ event_id: SMALL_ID });
+  expect((await http.get("/v1/events?limit=3&from=2")).body.events).toHaveLength(1);
+  // Those who asked before have not all been answered by then: one after the other is, as those before it are cut.
+  expect(await answered(http, "/v1/streams/:stream/events")).toBeLessThan(sockets.length);
+  // And another one who reads much gets it in turn.
   const { body } = await http.get(eventsPath("large"));
   expect(body.events).toHaveLength(2);
   expect(await heldBytes(http)).toBeLessThan(HTTP_HELD_BYTES_MAX + 9 * MiB);
@@ -180,10 +204,19 @@ async function heldBytes(http: HttpClient): Promise<number> {
   return figure(http, "cairn_http_held_bytes");
 }
 
-/** A figure without labels. */
+/** A figure of `name`, which has its labels. */
 async function figure(http: HttpClient, name: string): Promise<number> {
   const { body } = await http.get("/metrics");
-  return Number(new RegExp(`^${name} (\\d+)`, "m").exec(body)?.[1]);
+  const line = String(body)
+    .split("\n")
+    .find((text) => text.startsWith(`${name} `));
+  return Number(line?.slice(name.length));
+}
+
+/** GETs of a route that were answered, or whose answer has begun. */
+async function answered(http: HttpClient, route: string): Promise<number> {
+  const labels = `method="GET",route="${route}",status="200"`;
+  return figure(http, `cairn_http_requests_total{${labels}}`);
 }
 
 function residentBytes(pid: number): number {

@@ -44,11 +44,18 @@ export class HeldBytes {
     return body;
   }
 
-  /** Does what makes an answer, as soon as there is room for one. */
-  async whenRoom<Value>(make: () => Promise<Value>): Promise<Value> {
+  /**
+   * Does what makes an answer, of `bytesMax` at the most or null: at once where there is room for a large one, or where
+   * it turns out to be small, else as soon as there is room.
+   */
+  async smallOrWhenRoom<Value>(make: (bytesMax: number) => Promise<Value | null>): Promise<Value> {
+    if (this.mustWait) {
+      const small = await make(HTTP_SMALL_BYTES);
+      if (small !== null) return small;
+    }
     await this.room(null);
     try {
-      return await make();
+      return (await make(Number.POSITIVE_INFINITY)) as Value;
     } finally {
       this.admit();
     }
@@ -69,7 +76,7 @@ export class HeldBytes {
 
   /** Resolves when there is room, or the holder is the oldest. Whoever waited must see to it that the next is admitted. */
   private async room(holder: HeldBody | null): Promise<void> {
-    if (this.hasRoom && this.waiting.length === 0) return;
+    if (!this.mustWait) return;
     if (holder !== null && holder === this.oldest()) return;
     this.timer ??= setInterval(() => this.cutStalled(), CHECK_MS);
     await new Promise<void>((resolve) => this.waiting.push({ holder, resolve }));
@@ -78,6 +85,10 @@ export class HeldBytes {
 
   private get hasRoom(): boolean {
     return this.bytes < this.bytesMax;
+  }
+
+  private get mustWait(): boolean {
+    return !this.hasRoom || this.waiting.length > 0;
   }
 
   private oldest(): Holder | undefined {

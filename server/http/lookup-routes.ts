@@ -194,8 +194,9 @@ async function getEvent(context: DoorContext, parts: StoreParts): Promise<Respon
   const asJson = query.data === "json" ? Encoding.jsonData : Encoding.json;
   const encoding = type === MSGPACK_TYPE ? Encoding.msgpack : asJson;
   const eventId = pathParameter(context, "event_id");
-  return parts.answers.whenRoom(async () => {
+  return parts.answers.smallOrWhenRoom(async (bytesMax) => {
     const body = eventOf(parts, eventId, encoding);
+    if (body.length > bytesMax) return null;
     const length = { "Content-Length": String(body.length) };
     const headers = { "Content-Type": type, ...length, ...READ_HEADERS };
     return new Response(parts.answers.answer([body], context.isHead), {

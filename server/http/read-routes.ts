@@ -184,15 +184,18 @@ interface EventsAnswer {
 /** Reads may change with what a client accepts, and are the client's own. */
 export const READ_HEADERS = { Vary: "Accept", "Cache-Control": "private, no-cache" };
 
+/** A small page does not wait for room behind large ones. */
 function answer(context: DoorContext, parts: StoreParts, asked: EventsAnswer): Promise<Response> {
-  return parts.answers.whenRoom(() => answerNow(context, parts, asked));
+  return parts.answers.smallOrWhenRoom((bytesMax) => answerNow(context, parts, asked, bytesMax));
 }
 
+/** Null where the events take more than `bytesMax`. */
 async function answerNow(
   context: DoorContext,
   parts: StoreParts,
   { source, query, type, before, headers }: EventsAnswer,
-): Promise<Response> {
+  bytesMax: number,
+): Promise<Response | null> {
   const isReverse = query.direction === "backwards";
   const range = {
     from: query.from ?? 0,
@@ -203,7 +206,9 @@ async function answerNow(
   const filter = filterOf(parts.store, query);
   const encoding = encodingOf(type, query);
   const isGone = (): boolean => context.request.signal.aborted;
-  const found = await readEvents(parts, { source, range, filter, encoding }, isGone);
+  const read = { source, range, filter, encoding, bytesMax };
+  const found = await readEvents(parts, read, isGone);
+  if (found === null) return null;
   const { count, rows, hasMore, next } = found;
   const members = { ...before, has_more: hasMore };
   const after = filter === null ? {} : { next };

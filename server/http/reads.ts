@@ -14,6 +14,8 @@ export interface Read {
   readonly range: ScanRange;
   readonly filter: Filter | null;
   readonly encoding: Encoding;
+  /** Above it the read is given up. */
+  readonly bytesMax: number;
 }
 
 export interface FoundEvents {
@@ -25,14 +27,15 @@ export interface FoundEvents {
   readonly next: number | null;
 }
 
-/** Throws CORRUPT, AHEAD; READONLY where memory is at its limit. */
+/** Null where it was given up. Throws CORRUPT, AHEAD; READONLY where memory is at its limit. */
 export async function readEvents(
   parts: StoreParts,
-  { source, range, filter, encoding }: Read,
+  { source, range, filter, encoding, bytesMax }: Read,
   isGone: () => boolean,
-): Promise<FoundEvents> {
-  const scan = parts.store.openFilteredScan(source, range, filter ?? ALL, encoding);
+): Promise<FoundEvents | null> {
+  const scan = parts.store.openFilteredScan(source, range, filter ?? ALL, encoding, bytesMax);
   await runInSlices(parts, scan, isGone);
+  if (scan.isGivenUp) return null;
   return { count: scan.eventCount, rows: scan.pieces, hasMore: scan.hasMore, next: scan.next };
 }
 

@@ -87,15 +87,19 @@ export class EventReader {
     exports.scanOpenLog(range.from, range.to, range.count, range.isReverse);
   }
 
-  /** A scan of what a filter matches, which is done in slices. Throws AHEAD where its numbers are positions. */
+  /**
+   * A scan of what a filter matches, which is done in slices, and given up where it would have more than `bytesMax`. Throws
+   * AHEAD where its numbers are positions.
+   */
   openFilteredScan(
     source: ScanSource,
     range: ScanRange,
     filter: Filter,
     encoding: Encoding,
+    bytesMax = Number.POSITIVE_INFINITY,
   ): FilteredScan {
     if (source.kind === "log" && !range.isReverse) this.checkStart(range.from);
-    return new FilteredScan(this.core, this.blocks, source, range, filter, encoding);
+    return new FilteredScan(this.core, this.blocks, source, range, filter, encoding, bytesMax);
   }
 
   /** Throws AHEAD for a position from which on nothing can follow what this store has: it is another history's. */

@@ -50,6 +50,8 @@ export class FilteredScan implements SlicedWork {
   readonly pieces: Uint8Array[] = [];
   /** Bytes of the events written. */
   heldBytes = 0;
+  /** It was given up where it would have more bytes than were wanted: what it has is of no use. */
+  isGivenUp = false;
 
   private readonly core: Core;
   private readonly blocks: BlockLoader;
@@ -58,6 +60,7 @@ export class FilteredScan implements SlicedWork {
   private readonly program: Uint8Array;
   private readonly asOf: number | null;
   private readonly isReverse: boolean;
+  private readonly bytesMax: number;
   private from: number;
   private to: number;
   private countLeft: number;
@@ -75,8 +78,10 @@ export class FilteredScan implements SlicedWork {
     range: ScanRange,
     filter: Filter,
     encoding: Encoding,
+    bytesMax: number,
   ) {
     this.core = core;
+    this.bytesMax = bytesMax;
     this.blocks = blocks;
     this.source = source;
     this.encoding = encoding;
@@ -163,7 +168,7 @@ export class FilteredScan implements SlicedWork {
       const written = this.heldBytes + area.length - start;
       const status = exports.scanFiltered(
         area.tail,
-        area.end,
+        Math.min(area.end, area.tail + this.bytesMax - written),
         Math.max(0, REPLY_EVENT_BYTES_MAX - written),
         written === 0,
         this.encoding,
@@ -176,6 +181,8 @@ export class FilteredScan implements SlicedWork {
       this.examined += exports.getScanExamined();
       if (status === DONE) return this.finish();
       if (status === NEED_OUTPUT) {
+        const bytes = this.heldBytes + area.length - start + exports.getScanNeeded();
+        if (bytes > this.bytesMax) return this.giveUp();
         area.reserve(exports.getScanNeeded());
       } else if (status === PAUSED || status === NEED_BLOCK) {
         if (this.examined >= SCAN_EXAMINED_MAX) return this.finish();
@@ -197,6 +204,11 @@ export class FilteredScan implements SlicedWork {
     if (this.isReverse) this.to = next;
     else this.from = next;
     return false;
+  }
+
+  private giveUp(): true {
+    this.isGivenUp = true;
+    return true;
   }
 
   private finish(): true {
