@@ -9,13 +9,8 @@ import { version } from "../package.json" with { type: "json" };
 import { folderArgument, readFlags, wholeNumberFlag } from "./cli/flags.ts";
 import { helpText, unknownCommand } from "./cli/help.ts";
 import { ping } from "./cli/ping.ts";
-import {
-  ADDRESS_ALLOWED,
-  formatAddress,
-  parseAddress,
-  readSettings,
-  type Settings,
-} from "./config.ts";
+import { ADDRESS_ALLOWED, formatAddress, parseAddress } from "./config/address.ts";
+import { readSettings, type Settings } from "./config/settings.ts";
 import { OpenError, StoreError } from "./errors.ts";
 import type { RunningServer } from "./server.ts";
 import { StderrLog } from "./stderr-log.ts";

@@ -3,7 +3,8 @@
  */
 import { version } from "../package.json" with { type: "json" };
 import { ServerInfo } from "./commands/server-info.ts";
-import { formatAddress, type Settings } from "./config.ts";
+import { formatAddress } from "./config/address.ts";
+import type { Settings } from "./config/settings.ts";
 import { type Disk, systemDisk } from "./disk.ts";
 import { serverFigures } from "./figures.ts";
 import { type HttpDoor, serveHttp } from "./http/app.ts";

@@ -3,14 +3,9 @@
  * gets.
  */
 import { expect, test } from "vitest";
-import {
-  describeSettings,
-  formatAddress,
-  isLoopback,
-  parseAddress,
-  readSettings,
-  type Settings,
-} from "../server/config.ts";
+import { formatAddress, isLoopback, parseAddress } from "../server/config/address.ts";
+import { readSettings, type Settings } from "../server/config/settings.ts";
+import { describeSettings } from "../server/config/table.ts";
 import { UsageError } from "../server/usage.ts";
 
 interface Given {

@@ -23,7 +23,7 @@ const ROWS = [
   ["metrics/"],
   ["disk.ts"],
   ["libc.ts"],
-  ["config.ts"],
+  ["config/"],
   ["stderr-log.ts"],
   ["usage.ts"],
   ["errors.ts"],

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSettings, type Settings } from "../server/config.ts";
+import { readSettings, type Settings } from "../server/config/settings.ts";
 import { Histogram } from "../server/metrics/histogram.ts";
 import { MetricsRegistry } from "../server/metrics/registry.ts";
 import { startServer } from "../server/server.ts";

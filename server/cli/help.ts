@@ -3,7 +3,7 @@
  *
  * The page of `serve` comes from the table of settings, so a flag is described once.
  */
-import { describeSettings } from "../config.ts";
+import { describeSettings } from "../config/table.ts";
 import { quote, suggestion, UsageError } from "../usage.ts";
 
 interface Page {

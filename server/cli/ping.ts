@@ -4,7 +4,7 @@
  * A health check for containers without redis-cli, so it waits for a bounded time and needs no user: a server
  * that asks for a log-in has answered too.
  */
-import { type Address, formatAddress } from "../config.ts";
+import { type Address, formatAddress } from "../config/address.ts";
 
 /** From the first packet to the answer. Above: no answer. */
 const PING_TIMEOUT_MS = 2_000;

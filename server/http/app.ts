@@ -5,7 +5,7 @@
  * cannot be parsed as HTTP is answered by Bun.serve with a bare status, before anything here.
  */
 import { AssertionError } from "../assert.ts";
-import { type Address, formatAddress, isLoopback } from "../config.ts";
+import { type Address, formatAddress, isLoopback } from "../config/address.ts";
 import { CoreTrap, MemoryRefused } from "../core/core.ts";
 import { cannotListen, StoreError } from "../errors.ts";
 import {

@@ -1,7 +1,7 @@
 /**
  * What every request passes before its route: who it was meant for, and that its length is not in doubt.
  */
-import { isLoopback } from "../config.ts";
+import { isLoopback } from "../config/address.ts";
 import type { DoorContext } from "./operation.ts";
 import { problem } from "./problem.ts";
 

@@ -5,7 +5,7 @@
 
 import type { ServerInfo } from "../commands/server-info.ts";
 import type { Session } from "../commands/session.ts";
-import { type Address, formatAddress } from "../config.ts";
+import { type Address, formatAddress } from "../config/address.ts";
 import { OutputArea } from "../core/output-area.ts";
 import { descriptorLimit } from "../disk.ts";
 import { cannotListen } from "../errors.ts";

@@ -4,7 +4,7 @@
  * The folders' fuzzers take any file below the data folder, so that every kind of file that a store has is theirs.
  */
 import { connect, type Socket } from "node:net";
-import { readSettings } from "../../server/config.ts";
+import { readSettings } from "../../server/config/settings.ts";
 import { OpenError, StoreError } from "../../server/errors.ts";
 import { PARTITIONS_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN } from "../../server/limits.ts";
 import { FAULT, MORE, RequestDecoder } from "../../server/resp/decoder.ts";
