@@ -121,7 +121,7 @@ export class RunIndex {
     this.isMadeAgain = true;
     this.advance();
     while (exports.indexIsBehind() !== 0 && this.builds.failure === null) {
-      assert(this.isBusy);
+      assert(this.jobCount > 0);
       this.maker?.settle(true);
     }
     if (this.builds.failure !== null) this.boundMemtables(false);
@@ -431,11 +431,6 @@ export class RunIndex {
   }
 
   // ── figures, the end ────────────────────────────────────────────────────────────────────────────
-
-  /** Whether runs are being written. */
-  get isBusy(): boolean {
-    return this.jobs.size > 0;
-  }
 
   /** Runs that are being made of a memtable or of other runs. */
   get jobCount(): number {

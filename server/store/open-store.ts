@@ -53,7 +53,7 @@ export function openStore(options: StoreOptions, failed: (error: Error) => void)
       segmentBytes,
       syncBatches: options.durability === "fsync",
       syncPlace: options.syncPlace ?? "measured",
-      isDiskShared: () => index.isBusy,
+      isDiskShared: () => index.jobCount > 0,
       failed,
     };
     const made = new LocalLog(logOptions, recovered);
