@@ -303,7 +303,8 @@ const ODD_LINES = [
 /** A quarter is for heads: room for 64 streams. */
 const FEW_HEADS_MEMORY_BYTES = 4 * KiB;
 
-test.each([40, 300])(
+/** Of a few more than there is room for, some have no head, but not all that hold heads are full. */
+test.each([40, 66, 70, 300])(
   "each of %i streams keeps its versions, whether or not memory has room for the heads of all",
   async (streams) => {
     const disk = new SimulatedDisk({ random: new Random(SEED) });
