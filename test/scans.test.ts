@@ -3,11 +3,12 @@
  * that a scan which has much to look at lets others through.
  */
 import * as fs from "node:fs";
+import { connect, type Socket } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SCAN_EXAMINED_MAX } from "../server/limits.ts";
-import { asMaps, type PlainMap, RespClient, type Word } from "./support/resp-client.ts";
+import { asMaps, encode, type PlainMap, RespClient, type Word } from "./support/resp-client.ts";
 import { type Cairn, startCairn, until } from "./support/server.ts";
 
 const KEY = "550e8400-e29b-41d4-a716-446655440000";
@@ -351,6 +352,29 @@ describe("a scan that has much to look at", () => {
     expect(served).toBeGreaterThan(4);
     expect(await long).toMatchObject({ has_more: true, events: [] });
     other.close();
+  });
+
+  test("lets them through where it has no filter, but many events, too", async () => {
+    const order: string[] = [];
+    const [many, other] = await Promise.all(
+      ["many", "other"].map(async (name) => {
+        const socket = connect(cairn.respPort, "127.0.0.1");
+        await new Promise((resolve) => socket.once("connect", resolve));
+        socket.once("data", () => order.push(name));
+        return socket;
+      }),
+    );
+    const send = (socket: Socket | undefined, ...words: Word[]): Promise<void> =>
+      new Promise((resolve) => socket?.write(encode(words), () => resolve()));
+    // Both requests are there when the server goes on, the long one first.
+    process.kill(cairn.pid, "SIGSTOP");
+    await send(many, "ELOG", "-", "+", "COUNT", 20_000);
+    await send(other, "PING");
+    process.kill(cairn.pid, "SIGCONT");
+    await until(() => order.length === 2, "both are answered");
+    expect(order).toEqual(["other", "many"]);
+    many?.destroy();
+    other?.destroy();
   });
 
   test("keeps the order of its own connection's requests", async () => {

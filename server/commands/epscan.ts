@@ -18,7 +18,7 @@ import {
   parseReadOptions,
   type RangeRequest,
 } from "./read-options.ts";
-import { type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
+import { isShort, type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
 
 export interface EpscanRequest extends RangeRequest {
   partition: number;
@@ -56,7 +56,7 @@ export const epscan: Command<EpscanRequest, RunningScan> = {
     const { partition, filter } = request;
     if (filter === null && request.blockMs === null) {
       store.openPartitionScan(partition, request);
-      return request;
+      if (isShort(store)) return request;
     }
     const encoding = respEncoding(session.protocol, request.withPosition);
     return scanOrWait(store, { kind: "partition", partition }, request, encoding);

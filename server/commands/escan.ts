@@ -19,7 +19,7 @@ import {
   parseReadOptions,
   type RangeRequest,
 } from "./read-options.ts";
-import { type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
+import { isShort, type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
 
 export interface EscanRequest extends RangeRequest {
   /** The stream id in core memory, valid within the turn. */
@@ -68,7 +68,7 @@ export const escan: Command<EscanRequest, RunningScan> = {
     const { streamAddress, streamLength, keyAddress, filter } = request;
     if (filter === null && request.blockMs === null) {
       store.openStreamScan(streamAddress, streamLength, keyAddress ?? 0, request);
-      return request;
+      if (isShort(store)) return request;
     }
     const { memory } = store.core;
     const streamId = memory.slice(streamAddress, streamAddress + streamLength);

@@ -4,36 +4,48 @@
  *
  * How many events an unfiltered scan writes stands before them, and is known before them nearly always: only a
  * reply that reaches its limit of bytes, or a damaged record, ends it early. Then the head is written again. A
- * filtered scan keeps what it finds until it is through.
+ * filtered scan, and one of many events, keeps what it finds until it is through: others are served meanwhile.
  */
 
 import { type Encoding, respEncoding } from "../core/encoding.ts";
 import type { OutputArea } from "../core/output-area.ts";
+import { SCAN_AT_ONCE_MAX } from "../limits.ts";
 import type { Reply } from "../resp/reply.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { Filter } from "../store/filter.ts";
-import { FilteredScan, type ScanSource } from "../store/filtered-scan.ts";
+import type { FilteredScan, ScanSource } from "../store/filtered-scan.ts";
 import { BlockingScan } from "./blocking-scan.ts";
 import type { Command, Context } from "./command.ts";
 import type { RangeRequest } from "./read-options.ts";
 
-/** An unfiltered scan that the store has open, as it is to be written; a filtered one; one that waits. */
-export type RunningScan = OpenScan | FilteredScan | BlockingScan;
+/** An unfiltered scan that the store has open, as it is to be written; one that is done in slices; one that waits. */
+export type RunningScan = OpenScan | SlicedScan | BlockingScan;
 
 interface OpenScan {
   readonly withPosition: boolean;
   readonly withNext: boolean;
 }
 
-/** A scan with a filter, or one that waits. Throws AHEAD. */
+interface SlicedScan {
+  readonly scan: FilteredScan;
+  readonly withNext: boolean;
+}
+
+/** Whether the scan that the store has open is so short that it is written in one go. */
+export function isShort(store: EventStore): boolean {
+  return store.scanCount() <= SCAN_AT_ONCE_MAX;
+}
+
+/** A scan with a filter or of many events, or one that waits. Throws AHEAD. */
 export function scanOrWait(
   store: EventStore,
   source: ScanSource,
-  request: RangeRequest,
+  request: RangeRequest & { readonly withNext: boolean },
   encoding: Encoding,
 ): RunningScan {
   if (request.blockMs !== null) return new BlockingScan(store, source, request, encoding);
-  return store.openFilteredScan(source, request, request.filter ?? new Filter(), encoding);
+  const scan = store.openFilteredScan(source, request, request.filter ?? new Filter(), encoding);
+  return { scan, withNext: request.withNext || request.filter !== null };
 }
 
 /** The parts of a scan's command that are the same in all. */
@@ -41,15 +53,14 @@ export const scanParts: Pick<Command<never, RunningScan>, "kind" | "flags" | "wo
   kind: "read",
   flags: ["readonly"],
 
-  work(scan) {
-    return scan instanceof FilteredScan || scan instanceof BlockingScan ? scan : null;
+  work(running) {
+    if (running instanceof BlockingScan) return running;
+    return "scan" in running ? running.scan : null;
   },
 
-  reply(scan, reply, context) {
-    if (scan instanceof FilteredScan) writeFiltered(scan, true, reply, context.area);
-    else if (scan instanceof BlockingScan)
-      writeFiltered(scan.scan, scan.withNext, reply, context.area);
-    else writeOpen(scan, reply, context);
+  reply(running, reply, context) {
+    if ("scan" in running) writeFound(running, reply, context.area);
+    else writeOpen(running, reply, context);
   },
 };
 
@@ -74,12 +85,7 @@ function writeOpen({ withPosition, withNext }: OpenScan, reply: Reply, context: 
   if (withNext) writeNext(reply, scanned.next);
 }
 
-function writeFiltered(
-  scan: FilteredScan,
-  withNext: boolean,
-  reply: Reply,
-  area: OutputArea,
-): void {
+function writeFound({ scan, withNext }: SlicedScan, reply: Reply, area: OutputArea): void {
   writeHead(reply, scan.hasMore, scan.eventCount, withNext);
   for (const bytes of scan.pieces) {
     area.reserve(bytes.length);
