@@ -10,6 +10,7 @@ import fc from "fast-check";
 import { v5 as uuidV5 } from "uuid";
 import { describe, expect, test, vi } from "vitest";
 import { ServerInfo } from "../server/commands/server-info.ts";
+import { divideIndexMemory } from "../server/index/index-memory.ts";
 import { KiB, MiB } from "../server/limits.ts";
 import { RespDoor } from "../server/resp/door.ts";
 import type { EventStore } from "../server/store/event-store.ts";
@@ -20,6 +21,7 @@ import { encode, type Frame, plain, RespClient } from "./support/resp-client.ts"
 import {
   eventsOf,
   expectNoStray,
+  INDEX_FOLDER,
   indexFiles,
   openRunStore,
   readEverything,
@@ -321,6 +323,60 @@ test.each([40, 66, 70, 300])(
     await store.stop();
   },
 );
+
+describe("filters", () => {
+  const options = {
+    indexMemoryBytes: 1_140_000, // hardly more than memtables and heads take at the least
+    segmentBytes: MiB,
+  };
+  const { filterBytes } = divideIndexMemory(options.indexMemoryBytes);
+
+  /** Appends 40,000 events of as many streams, and gives the filters' bytes after each step, and the index's files. */
+  async function fillMuch(store: EventStore, disk: SimulatedDisk) {
+    const held: number[] = [];
+    const files = new Map<string, Uint8Array>();
+    for (let i = 0; i < 200; i++) {
+      const events = Array.from({ length: 200 }, (_, k) => ({ stream: `${i}-${k}`, name: "E" }));
+      await append(store, events, KEY_NAMESPACE);
+      held.push(store.memoryFigures().filterBytes);
+      for (const [name, bytes] of indexFiles(disk)) files.set(name, bytes);
+    }
+    await until(() => store.memoryFigures().jobCount === 0, "no runs are made any more");
+    held.push(store.memoryFigures().filterBytes);
+    return { held, files };
+  }
+
+  test("of merged runs stay within what they may take", async () => {
+    const disk = new SimulatedDisk({ random: new Random(SEED) });
+    const store = openRunStore(disk, 1_000, [], options);
+    const { held } = await fillMuch(store, disk);
+    expect(Math.max(...held)).toBeGreaterThan(filterBytes / 2); // it is not for want of events
+    expect(Math.max(...held)).toBeLessThanOrEqual(filterBytes);
+    await store.stop();
+  });
+
+  test("of a start are not fewer for runs that were merged already", async () => {
+    const disk = new SimulatedDisk({ random: new Random(SEED) });
+    const store = openRunStore(disk, 1_000, [], options);
+    const { files } = await fillMuch(store, disk);
+    await store.stop();
+    const image = new Map(disk.image());
+    const start = async (image: ReadonlyMap<string, Uint8Array>): Promise<number> => {
+      const again = SimulatedDisk.fromImage(image, { random: new Random(SEED) });
+      const store = openRunStore(again, 1_000, [], options);
+      const bytes = store.memoryFigures().filterBytes;
+      await store.stop();
+      return bytes;
+    };
+    const right = await start(image);
+    // A crash came before what was merged was removed.
+    for (const [name, bytes] of files) {
+      if (name.endsWith(".run")) image.set(`${INDEX_FOLDER}/${name}`, bytes);
+    }
+    expect(image.size).toBeGreaterThan(disk.image().size);
+    expect(await start(image)).toBe(right);
+  });
+});
 
 describe("a start", () => {
   const MADE = /^index: made from the log for (\d+) events in \d+\.\d s, \d+ events\/s$/;

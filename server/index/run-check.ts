@@ -6,9 +6,9 @@
  * that says the same then stands for the log: its streams and ids are held against those of the runs before it.
  */
 import type { Core } from "../core/core.ts";
-import { DamageError, OpenError } from "../errors.ts";
+import { DamageError } from "../errors.ts";
 import { isBug } from "./run-maker.ts";
-import type { OpenRun, RunSet } from "./run-set.ts";
+import { type OpenRun, type RunSet, unfitRun } from "./run-set.ts";
 
 /** What core-wasm/assembly/digest.ts compares, bit by bit. */
 const KINDS = [
@@ -59,7 +59,7 @@ export class RunCheck {
       }
     } catch (error) {
       if (!(error instanceof Error) || isBug(error)) throw error;
-      throw new OpenError(`${folder}/${run.name}: ${error.message}`);
+      throw unfitRun(folder, run.name, error.message);
     }
     this.refuse(core.exports.historyCheckRun(this.checkedRuns));
     this.checkedRuns++;

@@ -41,6 +41,8 @@ export interface OpenRun {
   readonly name: string;
   readonly header: RunHeader;
   readonly bytes: number;
+  /** Of these, what its fences and the filters that it keeps take of memory. */
+  readonly tableBytes: number;
   readonly handle: number;
   /** Where the core has it. */
   readonly address: number;
@@ -106,13 +108,11 @@ export class RunSet implements PageSource {
     const unused = new Set(
       names.filter((name) => parseRunName(name.replace(RUN_NEW_SUFFIX, "")) !== null),
     );
-    const wanted = this.wantedFilters([...unused]);
+    const wanted = this.wantedFilters(longestOf([...unused]));
     let isUnfit = false;
     let isCut = false;
     for (let end = 0; ; ) {
-      const candidates = [...unused]
-        .filter((name) => parseRunName(name)?.from === end)
-        .sort((one, other) => (one < other ? 1 : -1));
+      const candidates = beginningAt([...unused], end);
       let run: OpenRun | null = null;
       for (const name of candidates) {
         run = this.openAtStart(name, wanted.get(name) ?? 0);
@@ -168,7 +168,7 @@ export class RunSet implements PageSource {
       }
     } catch (error) {
       if (!(error instanceof Error) || error.name === "CoreTrap") throw error;
-      if (unfit === "refuse") throw new OpenError(`${folder}/${name}: ${error.message}`);
+      if (unfit === "refuse") throw unfitRun(folder, name, error.message);
       log(`index: ${folder}/${name} is made again from the log: ${error.message}`, "warn");
       return null;
     }
@@ -236,7 +236,7 @@ export class RunSet implements PageSource {
   openMade(name: string, replaced: readonly OpenRun[]): OpenRun {
     const { core, memory } = this.options;
     const header = this.readHeader(name);
-    const freed = replaced.reduce((sum, run) => sum + tableBytes(run.header, 3), 0);
+    const freed = replaced.reduce((sum, run) => sum + run.tableBytes, 0);
     const left = memory.filterBytes - core.exports.runsBytes() + freed;
     return this.open(name, header === null ? 0 : fitting(header, left));
   }
@@ -293,7 +293,8 @@ export class RunSet implements PageSource {
         const address = core.exports.runOpen(page, handle, wants) >>> 0;
         if (address === 0) throw new Error("there is no memory for its filters");
         this.files.set(handle, { name, file });
-        return { name, header, bytes: header.pages * PAGE_BYTES, handle, address };
+        const bytes = header.pages * PAGE_BYTES;
+        return { name, header, bytes, tableBytes: tableBytes(header, wants), handle, address };
       } finally {
         core.exports.release(page, PAGE_BYTES);
       }
@@ -358,11 +359,12 @@ export class RunSet implements PageSource {
   private damage(name: string, page: number): Error {
     const { folder } = this.options;
     const offset = page * PAGE_BYTES;
-    if (this.isStarting) return new Error(`the page at offset ${offset} is damaged`);
-    this.tellDamage(name, `the page at offset ${offset} is damaged`);
+    const what = `the page at offset ${offset} is damaged`;
+    if (this.isStarting || this.options.unfit === "refuse") return new Error(what);
+    this.tellDamage(name, what);
     return new StoreError(
       "CORRUPT",
-      `the index in ${folder}/${name} at offset ${offset} is damaged; the log has all of it: restart the server, which makes it again`,
+      `the index in ${folder}/${name} at offset ${offset} is damaged: restart the server, which makes it again from the log`,
     );
   }
 
@@ -373,10 +375,9 @@ export class RunSet implements PageSource {
 
   /** A run is damaged. Its file is removed, so that the next start makes it again; what is right of it serves till then. */
   tellDamage(name: string, what: string): void {
-    const { disk, folder, unfit, log } = this.options;
+    const { disk, folder, log } = this.options;
     if (this.damaged.has(name)) return;
     this.damaged.add(name);
-    if (unfit !== "remove") return;
     const path = `${folder}/${name}`;
     log(`index: ${path}: ${what}: the next start makes it again from the log`, "error");
     try {
@@ -385,6 +386,31 @@ export class RunSet implements PageSource {
     } catch (error) {
       log(`index: ${path} cannot be removed: ${(error as Error).message}`, "error");
     }
+  }
+}
+
+/** What `verify` says of a run that is not as it must be. */
+export function unfitRun(folder: string, name: string, what: string): OpenError {
+  return new OpenError(
+    `${folder}/${name}: ${what}; remove this file, and the next start makes it again from the log`,
+  );
+}
+
+/** Runs that begin at a position, the longest first: a crash may leave a merged one beside those that it was made of. */
+function beginningAt(names: readonly string[], from: number): string[] {
+  return names
+    .filter((name) => parseRunName(name)?.from === from)
+    .sort((one, other) => (one < other ? 1 : -1));
+}
+
+/** The runs that a start uses where all are fit. */
+function longestOf(names: readonly string[]): string[] {
+  const found: string[] = [];
+  for (let end = 0; ; ) {
+    const longest = beginningAt(names, end)[0];
+    if (longest === undefined) return found;
+    found.push(longest);
+    end = parseRunName(longest)?.to ?? end;
   }
 }
 

@@ -106,7 +106,7 @@ export function recover(options: RecoveryOptions): RecoveredLog {
     const next = segments[index + 1];
     if (next === undefined) {
       options.lastSegment();
-      if (core.exports.replayLast() === 0) throw noMemory(segment);
+      if (core.exports.replayLast() === 0) throw noMemory(segment, options.readOnly);
     }
     const file = options.disk.open(segment.path, "read");
     try {
@@ -188,7 +188,7 @@ function openSegment(options: SegmentsOptions, name: string): SegmentFile {
 
 /** Takes the segment's frames up to the first place that is no whole frame. */
 function replaySegment(
-  { core, full, taken, runEnd }: RecoveryOptions,
+  { core, full, taken, runEnd, readOnly }: RecoveryOptions,
   file: DiskFile,
   segment: SegmentFile,
   progress: Progress,
@@ -225,7 +225,7 @@ function replaySegment(
         throw damage(segment, offset, "this record was written by a newer version of Cairn");
       }
       if (status === REPLAY_NO_MEMORY) {
-        throw noMemory(segment);
+        throw noMemory(segment, readOnly);
       }
       throw new Error(`unknown replay status ${status}`);
     }
@@ -412,8 +412,10 @@ function rewrite(core: Core, file: DiskFile, segment: SegmentFile, from: number,
   }
 }
 
-function noMemory(segment: SegmentFile): OpenError {
-  return new OpenError(`${segment.path}: there is no memory for the index of this store`);
+function noMemory(segment: SegmentFile, readOnly: boolean): OpenError {
+  // A server writes index runs, and needs no memory for what they have.
+  const way = readOnly ? "; start the server once, which makes its index on the disk" : "";
+  return new OpenError(`${segment.path}: there is no memory for the index of this store${way}`);
 }
 
 function damage(segment: { path: string }, offset: number, what: string): DamageError {
