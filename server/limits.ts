@@ -68,6 +68,8 @@ export const HTTP_REQUEST_TIMEOUT_SECONDS = 60;
 
 /** Bytes of a MATCH pattern. Above: TOOLARGE. */
 export const PATTERN_BYTES_MAX = 1 * KiB;
+/** Bytes of a list of partitions: more than all that there can be, one by one. Above: TOOLARGE. */
+export const PARTITION_LIST_BYTES_MAX = 512 * KiB;
 /** Names that one filter gives with NAME. Above: TOOLARGE. */
 export const FILTER_NAMES_MAX = 256;
 /** Streams that one page of HTTP's list has at most. Above: INVALIDARG. And where the request says no limit. */

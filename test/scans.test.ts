@@ -244,6 +244,14 @@ describe("six events in three streams", () => {
   ])("%s is refused", async (line, text) => {
     expect(await client.error(...line.split(" "))).toBe(`INVALIDARG ${text}`);
   });
+
+  test("a list of partitions is long enough for all that there can be, and limited", async () => {
+    const list = `0-7${",0".repeat(262_142)}`;
+    expect(await scan(`ELOG - + COUNT 1 PARTITIONS ${list}`)).toMatchObject({ next: 1 });
+    expect(await client.error("ELOG", "-", "+", "PARTITIONS", `${list},0`)).toBe(
+      "TOOLARGE the length of a list of partitions in bytes is limited to 524288, but 524289 was asked",
+    );
+  });
 });
 
 test("an empty store", async () => {

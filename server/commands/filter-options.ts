@@ -6,7 +6,7 @@
  * Each stands once, but NAME, of which one has to be the event's name; of the others all have to hold.
  */
 import { StoreError, tooLarge } from "../errors.ts";
-import { FILTER_NAMES_MAX, PATTERN_BYTES_MAX } from "../limits.ts";
+import { FILTER_NAMES_MAX, PARTITION_LIST_BYTES_MAX, PATTERN_BYTES_MAX } from "../limits.ts";
 import type { Filter } from "../store/filter.ts";
 import { parsePartitionList } from "../store/partition-list.ts";
 import { shown } from "./argument-errors.ts";
@@ -103,6 +103,10 @@ export function parsePartitions(
   what: string,
 ): Uint8Array {
   const { partitions } = context.store;
+  const length = args.length(index);
+  if (length > PARTITION_LIST_BYTES_MAX) {
+    throw tooLarge("the length of a list of partitions in bytes", PARTITION_LIST_BYTES_MAX, length);
+  }
   const named = parsePartitionList(args.text(index), partitions);
   if (named === null) throw invalid(args, index, what, "numbers and ranges as in 0,4-7");
   if (named.unknown === null) return named.chosen;
