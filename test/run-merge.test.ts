@@ -100,6 +100,13 @@ const CASES: Readonly<Record<string, Case>> = {
     keys: 0.3,
     cuts: Array.from({ length: 17 }, (_, i) => i * 250),
   },
+  "runs on both sides of where places of partitions can have tags": {
+    events: 4_000,
+    streams: 300,
+    partitions: 8,
+    logStart: 2 ** 43 - 800_000,
+    cuts: [0, 1_000, 2_000, 3_000, 4_000],
+  },
   "more than one slice of the file": {
     events: 50_000,
     streams: 20_000,

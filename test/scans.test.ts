@@ -272,7 +272,7 @@ test("an empty store", async () => {
 
 test("a damaged event ends a scan before it; the one that begins at it says so", async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "cairn-scans-"));
-  cairn = await startCairn({ data: folder });
+  cairn = await startCairn({ data: folder, args: ["--partitions", "1"] });
   client = await RespClient.connect3(cairn.respPort);
   for (const [index, stream] of ["a", "b", "damaged", "c"].entries()) {
     await client.map("EAPPEND", stream, "N", "PAYLOAD", index);
@@ -295,6 +295,9 @@ test("a damaged event ends a scan before it; the one that begins at it says so",
     }
     expect(await scan(`ELOG 3 +${filter}`)).toMatchObject({ more: false, next: 4 });
   }
+  // Who looks for one key reads no event of another.
+  expect(await scan("ELOG - + KEY c")).toEqual({ more: false, next: 4, payloads: "3" });
+  expect(await scan("EPSCAN 0 - + REV KEY a")).toEqual({ more: false, next: null, payloads: "0" });
   expect(await client.value("SCAN", 0)).toEqual(["2", ["a", "b"]]);
   expect(await client.error("SCAN", 2)).toMatch(/^CORRUPT /);
   expect(await client.value("SCAN", 3)).toEqual(["0", ["c"]]);
@@ -310,7 +313,7 @@ describe("a scan that has much to look at", () => {
   let writer: RespClient;
 
   beforeAll(async () => {
-    cairn = await startCairn({ args: ["--durability", "os"] });
+    cairn = await startCairn({ args: ["--durability", "os", "--partitions", "1"] });
     writer = await RespClient.connect3(cairn.respPort);
     const words: Word[] = ["EMAPPEND", KEY];
     for (let i = 0; i < TRANSACTION_EVENTS; i++) words.push("s", "N");
@@ -340,6 +343,24 @@ describe("a scan that has much to look at", () => {
       events: [],
       next: position - Number(first.next),
     });
+  });
+
+  test("passes over all events of other keys at once", async () => {
+    const key = "0197a000-5a5a-7000-8000-00000000feed";
+    const payload = "of another key";
+    await writer.map("EAPPEND", "rare", "N", "PARTITION_KEY", key, "PAYLOAD", payload);
+    const position = Number(await writer.value("EPOS"));
+    for (const [line, next] of [
+      [`ELOG - + KEY ${key}`, position + 1],
+      [`ELOG - + REV KEY ${key}`, null],
+      [`EPSCAN 0 - + COUNT 5 KEY ${key}`, position + 1],
+      [`EPSCAN 0 - + REV COUNT 1 KEY ${key}`, null],
+    ] as const) {
+      const found = await writer.map(...line.split(" "));
+      expect(found).toMatchObject({ has_more: false, events: [{ payload }], next });
+    }
+    const none = await writer.map("ELOG", "-", "+", "KEY", "nobody's");
+    expect(none).toEqual({ has_more: false, events: [], next: position + 1 });
   });
 
   test("lets other connections through, appends too", async () => {

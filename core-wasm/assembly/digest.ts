@@ -9,7 +9,7 @@ import {
   PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS, PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, TIMES_PER_PAGE,
   TIMES_SIZE,
 } from "./run-format";
-import { partEntries, partPage, runAt, runEntry, runFrom, runNewStreams } from "./runs";
+import { partEntries, partPage, runAt, runEntry, runFrom, runNewStreams, runTagPlace } from "./runs";
 import { stretchOf, stretchStart } from "./times";
 import { UUID_SIZE } from "./uuid";
 
@@ -52,12 +52,12 @@ export function digestClear(): void {
   hasStrangeTimes = false;
 }
 
-/** Counts in an event of the log; its stream's hash is the last that was made. */
+/** Counts in an event of the log, which the run with an index covers. */
 export function digestEvent(
-  position: u64, place: u64, streamLow: u64, streamHigh: u32, version: u64, hash16: u32, sequence: u64, eventId: usize,
+  index: u32, position: u64, place: u64, streamLow: u64, streamHigh: u32, version: u64, hash16: u32, sequence: u64, eventId: usize,
 ): void {
   streams += mix(streamLow ^ streamHigh, version | (<u64>hash16 << 48), place);
-  partitions += mix(partitionOf(hash16), sequence, place);
+  partitions += mix(partitionOf(hash16), sequence, runTagPlace(runAt(index), place, hash16));
   positions += mix(1, position, place);
   if (version == 0) order += mix(2, position, 0);
   hash(eventId, UUID_SIZE);

@@ -67,6 +67,11 @@ export function filterUse(program: usize): void {
   return (parts & PART_TIMES) != 0;
 }
 
+/** The partition hash of the only key that matches, or -1 where any may. */
+@inline export function filterKeyHash(): i32 {
+  return parts & PART_KEY ? <i32>keyHash : -1;
+}
+
 /** Whether the shown event matches. */
 export function filterAdmits(): bool {
   if (parts & PART_TIMES && (viewTimestamp < filterSince || viewTimestamp > filterUntil)) return false;

@@ -12,6 +12,7 @@
 import { ARENA_BLOCK_SIZE, arenaAllocate, arenaBytes, arenaInit, arenaRelease } from "./arena";
 import { CHUNK_SIZE_MAX, listAppend, listCount, listCountBelow, listGet, listTouch, listsForget } from "./list";
 import { allocateReserved, areaSize, ensureMemory, memoryLeft } from "./memory";
+import { tagOf } from "./run-format";
 import { ROWS_SIZE, rowAt, rowsAdd, rowsCount, rowsGrowthBytes, rowsInit } from "./rows";
 import { TABLE_ENTRY_BYTES, TABLE_PAGE_SIZE, tableFind, tableGrowthBytes, tableInit, tableInsert, tableTouch } from "./table";
 import { timesGrowthBytes } from "./times";
@@ -260,6 +261,11 @@ export function memtableStreamAt(position: u64): usize {
   return hash16 % partitionCount;
 }
 
+/** What the tag of a place says of a partition hash (run-format.ts). */
+@inline export function partitionTag(hash16: u32): u32 {
+  return tagOf(hash16, partitionCount);
+}
+
 export function partitionIsKnown(partition: u32): bool {
   return partition < partitionCount;
 }
@@ -291,6 +297,11 @@ export function rowsBelow(memtable: usize, list: usize, position: u64): u32 {
   const bound = <u32>min<u64>(position - first, u32.MAX_VALUE);
   if (listGet(list, count - 1) < bound) return count;
   return listCountBelow(list, bound);
+}
+
+/** The stream of the event that a memtable's list has at an index. */
+@inline export function listedStream(memtable: usize, list: usize, index: u32): usize {
+  return load<u32>(rowAt(memtable + ROWS, listGet(list, index)), ROW_STREAM);
 }
 
 /** Place of the event that a memtable's list has at an index. */

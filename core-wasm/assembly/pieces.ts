@@ -6,13 +6,13 @@
 import { durablePosition } from "./batch";
 import { listCount, listGet } from "./list";
 import {
-  MEMTABLES_MAX, listedPlace, memtableAt, memtableCount, memtableEnd, memtableFirst, memtableOrder, memtablePartition, memtableStream,
-  partitionFirst, rowsBelow, streamFirst, streamList,
+  MEMTABLES_MAX, listedPlace, listedStream, memtableAt, memtableCount, memtableEnd, memtableFirst, memtableOrder, memtablePartition, memtableStream,
+  partitionFirst, rowsBelow, streamFirst, streamHash, streamList,
 } from "./memtable";
 import { placeOf } from "./lookup";
 import { PART_ORDER, PART_PARTITION_PLACES, PART_PLACES } from "./run-format";
 import {
-  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStreamPlaces, runFrom, runHintStream, runHintValue,
+  RUNS_MAX, foundCount, foundFirst, foundStart, runAt, runCount, runFindPartition, runFindStreamPlaces, runFrom, runHintStream, runHintValue, runMayHaveHash,
   runNewStreams, runRefuseValue, runTo, runValue, runValuesBelow,
 } from "./runs";
 
@@ -152,6 +152,15 @@ export function piecesPlace(index: u64): u64 {
   const run: usize = load<u32>(piece, RUN);
   if (run != 0) return runValue(run, load<u32>(piece, PART), load<u64>(piece, START) + at);
   return listedPlace(load<u32>(piece, MEMTABLE), load<u32>(piece, LIST), <u32>at);
+}
+
+/** Whether the event at an index of a partition may have this partition hash; what is in memory says so for certain. */
+export function piecesMayHaveHash(index: u64, hash16: u32): bool {
+  const piece = pieceOf(index);
+  const at = index - load<u64>(piece);
+  const run: usize = load<u32>(piece, RUN);
+  if (run != 0) return runMayHaveHash(run, load<u64>(piece, START) + at, hash16);
+  return streamHash(listedStream(load<u32>(piece, MEMTABLE), load<u32>(piece, LIST), <u32>at)) == hash16;
 }
 
 /** Says that `piecesPlace` of an index comes soon. */

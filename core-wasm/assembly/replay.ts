@@ -11,6 +11,7 @@ import {
 import { bodyIsWhole } from "./frame-body";
 import { hash, hashHigh, hashLow } from "./hash";
 import { digestClear, digestEvent, digestKey, digestTimes } from "./digest";
+import { TAGGED_FRAME_EVENTS_MAX } from "./run-format";
 import { runAt, runCount, runTo } from "./runs";
 import { timesAdd } from "./times";
 import { UUID_SIZE } from "./uuid";
@@ -113,7 +114,7 @@ function takeFrame(frame: usize, length: usize): i32 {
   const kind: u32 = load<u8>(frame, FRAME_KIND);
   if (load<u32>(frame, FRAME_PREVIOUS_CRC) != replayCrc || framePosition(frame) != replayPosition) return REPLAY_MISFIT;
   if (kind == KIND_EVENTS) {
-    if (count == 0 || !bodyIsWhole(frame, length)) return REPLAY_MISFIT;
+    if (count == 0 || count > TAGGED_FRAME_EVENTS_MAX || !bodyIsWhole(frame, length)) return REPLAY_MISFIT;
     if (isComparing && comparedRuns < runCount && replayPosition == runTo(runAt(comparedRuns))) {
       comparedRuns++;
       return REPLAY_RUN_END;
@@ -159,7 +160,7 @@ function compareEvent(index: u32): void {
   const place = ((replayOffset >> 3) << 16) | index;
   const low = hashLow;
   const high = hashHigh;
-  digestEvent(viewPosition(), place, low, high, viewVersion, viewHash, viewSequence, viewEventId);
+  digestEvent(comparedRuns, viewPosition(), place, low, high, viewVersion, viewHash, viewSequence, viewEventId);
   digestKey(low, high, viewOwnKey());
   digestTimes(comparedRuns, viewPosition(), viewTimestamp, viewRecordedAt());
 }

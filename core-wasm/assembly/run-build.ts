@@ -11,7 +11,7 @@ import { touch } from "./touch";
 import {
   FENCE_SIZE, FILTER_BLOCK_SIZE, HEADS_START, HEAD_SIZE, ID_SIZE, KEY_SIZE, PARTITION_SIZE, PARTS, PART_HEADS,
   PART_HEAD_FENCES, PART_HEAD_FILTER, PART_IDS, PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS,
-  PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, PLACE_SIZE, TIMES_SIZE,
+  PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, PLACE_SIZE, TIMES_SIZE, isTagged, tagOf, tagPlace,
 } from "./run-format";
 import { bucketsSize, sortIds, sortNumbers } from "./run-sort";
 import { RunWriter, pagesFor } from "./run-writer";
@@ -35,6 +35,7 @@ const SEQUENCE_SIZE: usize = 16;
 
 const writer = changetype<RunWriter>(memory.data(offsetof<RunWriter>(), 8));
 let firstPosition: u64 = 0;
+let endOffset: u64 = 0;
 let partitionCount: u32 = 0;
 let rowCount: u32 = 0;
 let streamCount: u32 = 0;
@@ -120,8 +121,9 @@ export function buildOutputPage(): u32 { return writer.outputFirst; }
 export function buildOutputPages(): u32 { return writer.outputPages; }
 
 /** What the run covers, and the log's end at its last position. The store's id was put to `buildStoreId`. */
-export function buildCover(from: u64, endOffset: u64, crc: u32, span: u32, recordedAt: u64): void {
+export function buildCover(from: u64, end: u64, crc: u32, span: u32, recordedAt: u64): void {
   firstPosition = from;
+  endOffset = end;
   writer.cover(from, from + rowCount, endOffset, crc, span, recordedAt);
 }
 
@@ -341,13 +343,16 @@ function writePartitions(): bool {
 
 /** The partitions' places, to `scratch`. */
 function placesByPartition(): void {
+  const withTags = isTagged(endOffset);
   for (let i: u32 = 0; i < rowCount; i++) {
     const row = rows + <usize>i * ROW_SIZE;
-    const partition = load<u32>(streamAt(load<u32>(row, ROW_STREAM)), STREAM_PARTITION);
-    const next = partitionIndexes + (<usize>partition << 2);
+    const stream = streamAt(load<u32>(row, ROW_STREAM));
+    const next = partitionIndexes + (<usize>load<u32>(stream, STREAM_PARTITION) << 2);
     const index = load<u32>(next);
     store<u32>(next, index + 1);
-    store<u64>(scratch + (<usize>index << 3), load<u64>(row, ROW_PLACE));
+    const place = load<u64>(row, ROW_PLACE);
+    const tag = tagOf(load<u16>(stream, STREAM_HASH), partitionCount);
+    store<u64>(scratch + (<usize>index << 3), withTags ? tagPlace(place, tag) : place);
   }
 }
 

@@ -7,7 +7,7 @@ import { crc32c } from "./crc32c";
 
 export const PAGE_SIZE: usize = 4096;
 export const PAGE_CRC: usize = PAGE_SIZE - 4;
-export const RUN_VERSION: u32 = 1;
+export const RUN_VERSION: u32 = 2;
 
 //   header   0 "CAIRNIDX" │ 8 version u32 │ 12 page size u32 │ 16 store id 16 │ 32 first position u64 │ 40 end position u64
 //            48 log offset behind the last frame u64 │ 56 the last frame's CRC u32 │ 60 the last frame's span u32
@@ -59,7 +59,7 @@ export const KEYS_PER_PAGE: u32 = 255;
 export const PART_PARTITIONS: u32 = 4;
 export const PARTITION_SIZE: usize = 24;
 export const PARTITIONS_PER_PAGE: u32 = 170;
-/** Places of the partitions' events, partition after partition, each by sequence: PLACES_PER_PAGE. */
+/** Tagged places of the partitions' events, partition after partition, each by sequence: PLACES_PER_PAGE. */
 export const PART_PARTITION_PLACES: u32 = 5;
 /** Places by position: PLACES_PER_PAGE. */
 export const PART_POSITIONS: u32 = 6;
@@ -97,4 +97,42 @@ export function pageIsWhole(page: usize, seed: u32, number: u32): bool {
 /** Seals a header, whose page number is 0 and which begins no seed. */
 export function headerSeal(header: usize): void {
   store<u32>(header, crc32c(0, header, PAGE_CRC), PAGE_CRC);
+}
+
+// ── tagged places ─────────────────────────────────────────────────────────────────────────────────
+//
+//   0 index in the frame: 13 bits │ 13 tag: its lower 3 bits │ 16 log offset / 8: 40 bits │ 56 tag: its upper 8 bits
+//
+// A partition's places say what of the partition hash the partition does not: who looks for one key passes over the events of nearly
+// all others without reading them. A run that ends beyond 8 TiB of log has no room for tags.
+
+const TAG_LOW_SHIFT: u64 = 13;
+const TAG_HIGH_SHIFT: u64 = 56;
+const TAG_LOW_BITS: u32 = 3;
+const TAG_MASK: u32 = 0x7ff;
+const UNTAGGED: u64 = 0x00ff_ffff_ffff_1fff;
+const TAGGED_OFFSET_MAX: u64 = 1 << 43;
+/** Events of a frame whose places can be tagged. */
+export const TAGGED_FRAME_EVENTS_MAX: u32 = 1 << 13;
+
+/** Whether the places of partitions are tagged in a run that ends at a log offset. */
+@inline export function isTagged(endOffset: u64): bool {
+  return endOffset <= TAGGED_OFFSET_MAX;
+}
+
+/** The tag of a partition hash, in a store of so many partitions. */
+@inline export function tagOf(hash16: u32, partitions: u32): u32 {
+  return (hash16 / partitions) & TAG_MASK;
+}
+
+@inline export function tagPlace(place: u64, tag: u32): u64 {
+  return place | (<u64>(tag >> TAG_LOW_BITS) << TAG_HIGH_SHIFT) | (<u64>(tag & 7) << TAG_LOW_SHIFT);
+}
+
+@inline export function untagPlace(value: u64): u64 {
+  return value & UNTAGGED;
+}
+
+@inline export function placeTag(value: u64): u32 {
+  return (<u32>(value >> TAG_HIGH_SHIFT) << TAG_LOW_BITS) | (<u32>(value >> TAG_LOW_SHIFT) & 7);
 }

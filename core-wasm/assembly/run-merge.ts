@@ -10,7 +10,7 @@ import {
   HEADER_NEW_STREAMS, HEADER_PARTITIONS, HEADER_RECORDED_AT, HEADER_SPAN, HEADER_STORE_ID, HEADER_TO, HEADER_VERSION,
   HEADS_START, HEAD_SIZE, ID_SIZE, KEY_SIZE, PAGE_SIZE, PARTITION_SIZE, PARTS, PART_HEADS, PART_HEAD_FENCES,
   PART_HEAD_FILTER, PART_IDS, PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS,
-  PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, PLACE_SIZE, RUN_VERSION, TIMES_SIZE,
+  PART_PARTITION_PLACES, PART_PLACES, PART_POSITIONS, PART_TIMES, PLACE_SIZE, RUN_VERSION, TIMES_SIZE, isTagged, untagPlace,
 } from "./run-format";
 import {
   RUNS_MAX, activeRun, activeSkip, badRun, dataCursor, dataIsDone, dataOpen, groupSize, groupsNext, groupsOpen,
@@ -338,6 +338,7 @@ function writePlaces(part: u32, page: usize, entries: u32): i32 {
     if (places.left == 0) return misfit(copyRun);
     const count = <u32>min<u64>(min<u32>(places.left, <u32>((end - out) / PLACE_SIZE)), copyLeft);
     copyPlaces(out, places.at, count);
+    if (part == PART_PARTITION_PLACES && losesTags(copyRun)) untag(out, count);
     out += <usize>count * PLACE_SIZE;
     copyLeft -= count;
     if (!places.skip(count)) return corrupt();
@@ -351,6 +352,22 @@ function writePlaces(part: u32, page: usize, entries: u32): i32 {
     return;
   }
   for (let i: usize = 0; i < <usize>count * PLACE_SIZE; i += PLACE_SIZE) store<u64>(out + i, load<u64>(places + i));
+}
+
+@inline function endOffsetOf(run: u32): u64 {
+  return load<u64>(runHeader(run), HEADER_END_OFFSET);
+}
+
+/** Whether a run's places of partitions have tags, and those of what comes out cannot. */
+@inline function losesTags(run: u32): bool {
+  return !isTagged(endOffsetOf(runCount - 1)) && isTagged(endOffsetOf(run));
+}
+
+function untag(places: usize, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const place = places + <usize>i * PLACE_SIZE;
+    store<u64>(place, untagPlace(load<u64>(place)));
+  }
 }
 
 /** All that the next run has comes next. */

@@ -13,15 +13,14 @@
 // refused as a damaged page is. That an entry is true is what `verify` asks.
 import { allocate, release } from "./memory";
 import { pageHint, pageLies, pageOf, pagesRead, pagesWanted } from "./pages";
-import { partitionIsKnown, partitionNextSequence, partitionResume } from "./memtable";
+import { partitionIsKnown, partitionNextSequence, partitionResume, partitionTag } from "./memtable";
 import { filterMayHold, filterTouch } from "./run-filter";
 import {
   FENCES_PER_PAGE, FENCE_SIZE, FILTER_BLOCKS_PER_PAGE, FILTER_BLOCK_SIZE, HEADER_END_OFFSET, HEADER_FROM, HEADER_NEW_STREAMS,
   HEADER_PARTS, HEADER_RECORDED_AT, HEADER_TO, HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, IDS_PER_PAGE, ID_SIZE, KEYS_PER_PAGE, KEY_SIZE,
   PAGE_SIZE, PARTITIONS_PER_PAGE, PARTITION_SIZE, PARTS, PART_ENTRIES, PART_HEADS, PART_HEAD_FENCES, PART_HEAD_FILTER, PART_IDS,
   PART_ID_FENCES, PART_ID_FILTER, PART_KEYS, PART_ORDER, PART_PARTITIONS, PART_PARTITION_PLACES, PART_PLACES, PART_SIZE, PART_TIMES,
-  PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE,
-  runSeed,
+  PLACES_PER_PAGE, TIMES_PER_PAGE, TIMES_SIZE, isTagged, placeTag, runSeed, tagPlace, untagPlace,
 } from "./run-format";
 import { NEXT_UNKNOWN, headOffer } from "./heads";
 import { stretchOf, timesUnite } from "./times";
@@ -471,10 +470,25 @@ function findHead(run: usize, low: u64, high: u32): usize {
 
 /** An entry of a part of places or positions, which the log or a memtable has. */
 export function runValue(run: usize, part: u32, index: u64): u64 {
-  const value = runEntry(run, part, index);
+  let value = runEntry(run, part, index);
+  if (part == PART_PARTITION_PLACES && hasTags(run)) value = untagPlace(value);
   const canBe = part == PART_ORDER ? value >= runFrom(run) && value < runTo(run) : isPlace(run, value);
   if (!canBe) runRefuseValue(run, part, index);
   return value;
+}
+
+@inline function hasTags(run: usize): bool {
+  return isTagged(runEndOffset(run));
+}
+
+/** A place as the run's places of partitions have it, of an event whose stream has this partition hash. */
+export function runTagPlace(run: usize, place: u64, hash16: u32): u64 {
+  return hasTags(run) ? tagPlace(place, partitionTag(hash16)) : place;
+}
+
+/** Whether the event that a place of a partition leads to may have this partition hash: nearly always not where it has another. */
+export function runMayHaveHash(run: usize, index: u64, hash16: u32): bool {
+  return !hasTags(run) || placeTag(runEntry(run, PART_PARTITION_PLACES, index)) == partitionTag(hash16);
 }
 
 /** Refuses the page of such an entry; it throws. */

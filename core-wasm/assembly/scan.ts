@@ -8,7 +8,7 @@ import {
   defaultKey, viewEvent, viewEventId, viewPosition, viewRecordedAt, viewSequence, viewStream, viewStreamSize, viewVersion,
 } from "./event";
 import {
-  filterAdmits, filterAdmitsPartition, filterAdmitsStream, filterHasTimes, filterPartition, filterSince, filterUntil, filterUse,
+  filterAdmits, filterAdmitsPartition, filterAdmitsStream, filterHasTimes, filterKeyHash, filterPartition, filterSince, filterUntil, filterUse,
 } from "./filter";
 import { globMatches, globSteps } from "./glob";
 import { hash, hashHigh, hashLow } from "./hash";
@@ -18,7 +18,7 @@ import {
   durablePlace, eventIdFind, foundPlace, headKey, headNext, placeIndex, placeOf, placeOffset, positionOf, streamFindVisible,
 } from "./lookup";
 import {
-  piecesBelow, piecesCount, piecesFirst, piecesHint, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
+  piecesBelow, piecesCount, piecesFirst, piecesHint, piecesMayHaveHash, piecesOfOrder, piecesOfPartition, piecesOfStream, piecesPlace, piecesPosition,
   piecesRefuse,
 } from "./pieces";
 import { rowBegin, rowEnd } from "./row-keys";
@@ -105,6 +105,8 @@ let inPieces: bool = false;
 let scanFirst: u64 = 0;
 /** In pieces whose numbers are positions: where to go on, before anything was examined and after what was. */
 let nextExamined: f64 = 0;
+/** The events before the index were passed over since: it says more than `nextExamined`. */
+let hasPassed: bool = false;
 let scanStream: usize = 0;
 let scanStreamSize: usize = 0;
 /** The number to go on with once all of the range is examined, or -1 where its end was reached for good. */
@@ -126,7 +128,7 @@ export let scanExamined: u32 = 0;
 
 /** The next scan takes all events. */
 export function scanTakeAll(): void {
-  isFiltered = false;
+  isFiltered = hasPassed = false;
   snapshot = lookEnd = durablePosition;
 }
 
@@ -140,6 +142,7 @@ export function scanTakeMatching(program: usize, seen: f64, asOfEnd: f64): void 
   assert(snapshot <= durablePosition);
   lookEnd = min(snapshot, <u64>asOfEnd);
   checkedStretch = -1;
+  hasPassed = false;
   filterUse(program);
 }
 
@@ -251,6 +254,7 @@ function openIndexes(low: u64, end: u64, count: f64, isReverse: bool): void {
 /** The number at which a scan goes on, or -1 where there is nothing more to come of its range. */
 export function scanNext(): f64 {
   if (scanAt == scanEnd) return scanBeyond;
+  if (scanKind == OF_LOG && hasPassed) return <f64>positionOf(piecesPlace(<u64>scanAt));
   if (scanKind == OF_LOG) return inPieces ? nextExamined : <f64>scanAt;
   return <f64>(scanFirst + scanAt);
 }
@@ -349,12 +353,20 @@ function runFiltered(
 ): i32 {
   const start = out;
   const steps = globSteps;
+  const keyHash = inPieces && scanKind != OF_STREAM ? filterKeyHash() : -1;
+  let passed: u32 = 0;
   scanTail = out;
   scanWritten = 0;
   scanExamined = 0;
   while (scanAt != scanEnd) {
     if (!inPieces && filterHasTimes() && passStretches(scanAt)) continue;
-    if (scanExamined + ((globSteps - steps) >> GLOB_STEPS_SHIFT) >= work) return PAUSED;
+    const workLeft = <i64>work - scanExamined - ((globSteps - steps) >> GLOB_STEPS_SHIFT) - (passed >> PASSED_SHIFT);
+    if (workLeft <= 0) return PAUSED;
+    if (keyHash >= 0) {
+      const count = passOtherKeys(keyHash, <u32>workLeft << PASSED_SHIFT);
+      passed += count;
+      if (count > 0) continue;
+    }
     const status = showNext();
     if (status != DONE) return status;
     if (!isScanned()) return CORRUPT;
@@ -382,10 +394,25 @@ function runFiltered(
   return DONE;
 }
 
+/** Events that are passed over without being read count as much as looking at one. */
+const PASSED_SHIFT: u32 = 5;
+
+/** Passes over events of a partition, `most` at the most, that have another key; returns how many. */
+function passOtherKeys(keyHash: u32, most: u32): u32 {
+  let count: u32 = 0;
+  while (scanAt != scanEnd && count < most && !piecesMayHaveHash(<u64>scanAt, keyHash)) {
+    scanAt += scanStep;
+    count++;
+  }
+  if (count > 0) hasPassed = true;
+  return count;
+}
+
 /** A scan in pieces that is told in positions is at this one; out of order it could go on without end. */
 @inline function keepOrder(position: f64): void {
   if (scanStep > 0 ? position < nextExamined : position > nextExamined) piecesRefuse(<u64>scanAt);
   nextExamined = position;
+  hasPassed = false;
 }
 
 /** Bytes of patterns that count as much as looking at an event. */

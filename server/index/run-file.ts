@@ -12,7 +12,7 @@ export const RUN_PAGE_BYTES = 4_096;
 /** Behind the name of a run that is being written. A file of such a name at a start is a leftover. */
 export const RUN_NEW_SUFFIX = ".new";
 
-const RUN_VERSION = 1;
+const RUN_VERSION = 2;
 const NAME_DIGITS = 20;
 const NAME_PATTERN = /^(\d{20})-(\d{20})\.run$/;
 
@@ -129,8 +129,8 @@ export function decodeRunHeader(
     return "this is no index run of Cairn";
   }
   const version = view.getUint32(VERSION_OFFSET, true);
-  if (version > RUN_VERSION) {
-    return `the run has format version ${version}, and this executable reads up to ${RUN_VERSION}`;
+  if (version !== RUN_VERSION) {
+    return `the run has format version ${version}, and this executable reads ${RUN_VERSION}`;
   }
   const pageBytes = view.getUint32(PAGE_SIZE_OFFSET, true);
   if (pageBytes !== RUN_PAGE_BYTES) return `its pages have ${pageBytes} bytes`;

@@ -249,8 +249,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "take a body that is none because its checksum is right",
     file: REPLAY,
-    find: "count == 0 || !bodyIsWhole(frame, length)",
-    replace: "count == 0",
+    find: " || !bodyIsWhole(frame, length)) return REPLAY_MISFIT;",
+    replace: ") return REPLAY_MISFIT;",
     tests: ["test/fuzz.test.ts"],
   },
   {
@@ -343,6 +343,20 @@ export const MUTANTS: readonly Mutant[] = [
     find: "for (let i = count; i > 0; i--) if (runFindId",
     replace: "for (let i = count; i > count; i--) if (runFindId",
     tests: ["test/history-verify.test.ts"],
+  },
+  {
+    name: "keep the tags of places in a run that has no room for them",
+    file: "core-wasm/assembly/run-merge.ts",
+    find: "return !isTagged(endOffsetOf(runCount - 1)) && isTagged(endOffsetOf(run));",
+    replace: "return false;",
+    tests: ["test/run-merge.test.ts"],
+  },
+  {
+    name: "go on before the events of other keys that were passed over",
+    file: "core-wasm/assembly/scan.ts",
+    find: "  if (count > 0) hasPassed = true;\n",
+    replace: "",
+    tests: ["test/scans.test.ts"],
   },
   {
     name: "let an area end with the core's memory",

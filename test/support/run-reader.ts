@@ -73,12 +73,22 @@ export function hashText(low: bigint, high: number): string {
   return low.toString(16).padStart(16, "0") + high.toString(16).padStart(8, "0");
 }
 
+/** A place of a partition without its tag. */
+export function untagged(place: bigint, isTagged = true): bigint {
+  return isTagged ? place & 0x00ff_ffff_ffff_1fffn : place;
+}
+
+/** The tag of a place of a partition. */
+export function tagOf(place: bigint): number {
+  return Number(((place >> 56n) << 3n) | ((place >> 13n) & 7n));
+}
+
 export function readRun(bytes: Uint8Array): ReadRun {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const number = (at: number): number => Number(view.getBigUint64(at, true));
   const seed = crc32c(bytes.subarray(0, 112));
   expectEqual(Buffer.from(bytes.subarray(0, 8)).toString("latin1"), MAGIC, "magic");
-  expectEqual(view.getUint32(8, true), 1, "version");
+  expectEqual(view.getUint32(8, true), 2, "version");
   expectEqual(view.getUint32(12, true), PAGE_BYTES, "page size");
   const pages = bytes.length / PAGE_BYTES;
   for (let page = 0; page < pages; page++) {
@@ -110,7 +120,9 @@ export function readRun(bytes: Uint8Array): ReadRun {
   const place = (at: number): bigint => view.getBigUint64(at, true);
   const hash = (at: number): string => hashText(place(at), view.getUint32(at + 8, true));
   const places = entries.places.map(place);
-  const partitionPlaces = entries.partitionPlaces.map(place);
+  const partitionCount = view.getUint32(104, true);
+  const isTagged = number(48) <= 2 ** 43;
+  const partitionPlaces = entries.partitionPlaces.map((at) => untagged(place(at), isTagged));
   const keys = entries.keys.map((at) => Buffer.from(bytes.subarray(at, at + 16)).toString("hex"));
 
   let start = 0;
@@ -131,6 +143,14 @@ export function readRun(bytes: Uint8Array): ReadRun {
   });
   expectEqual(start, places.length, "places of all streams");
 
+  const hashes = new Map(
+    streams.flatMap((stream) => stream.places.map((at) => [at, stream.hash16] as const)),
+  );
+  entries.partitionPlaces.forEach((at, index) => {
+    const hash16 = hashes.get(partitionPlaces[index] as bigint) as number;
+    const tag = isTagged ? Math.floor(hash16 / partitionCount) % 2_048 : 0;
+    expectEqual(isTagged ? tagOf(place(at)) : 0, tag, `tag of the partition place ${index}`);
+  });
   const partitions = entries.partitions.map((at) => {
     const first = number(at + 16);
     return {
@@ -156,7 +176,7 @@ export function readRun(bytes: Uint8Array): ReadRun {
     span: view.getUint32(60, true),
     recordedAt: number(64),
     newStreams: number(72),
-    partitionCount: view.getUint32(104, true),
+    partitionCount,
     pages,
     ids,
     streams,

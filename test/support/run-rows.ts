@@ -38,6 +38,8 @@ export interface HistoryOptions {
   readonly keys?: number;
   /** Every event the next stream in turn, none chosen at random. */
   readonly inTurn?: boolean;
+  /** Log offset before the first frame. */
+  readonly logStart?: number;
 }
 
 /** What a run holds, but for its filters. */
@@ -58,7 +60,7 @@ export class History {
     }));
     const versions = new Map<number, number>();
     const sequences = new Map<number, number>();
-    let offset = 64;
+    let offset = options.logStart ?? 64;
     let index = 0;
     let recordedAt = 1_700_000_000_000;
     this.events = Array.from({ length: options.events }, (_, position) => {

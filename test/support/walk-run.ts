@@ -3,7 +3,7 @@
  * the run says is given for the test that compares it with the log. It knows only the document.
  */
 import { Walk } from "./golden.ts";
-import { crc32c } from "./run-reader.ts";
+import { crc32c, tagOf, untagged } from "./run-reader.ts";
 
 const PAGE_BYTES = 4096;
 const HEADER_IDENTITY_BYTES = 112;
@@ -63,7 +63,7 @@ export function walkRun(bytes: Uint8Array, secret: Uint8Array): WalkedRun {
   walk.number(8, "the last frame was recorded at, ms");
   walk.number(8, "streams that begin here");
   walk.number(24, "0", () => "reserve, zeros");
-  walk.number(4, "partitions of the store");
+  const partitionCount = walk.number(4, "partitions of the store");
   walk.number(4, "0", () => "reserve, zeros");
   const parts = new Map(
     PARTS.map((part) => {
@@ -88,6 +88,15 @@ export function walkRun(bytes: Uint8Array, secret: Uint8Array): WalkedRun {
   const hash = () => walk.field(12, "hash", hex);
   const place = (name: string) =>
     walk.field(8, name, placeOf, (at) => `${name}: log offset ${at.replace("/", ", index ")}`);
+  const taggedPlace = (): string => {
+    const [place, tag] = walk.field(8, "place", taggedPlaceOf, ([at, tag]) => {
+      return `place: log offset ${at.replace("/", ", index ")}, tag ${tag}`;
+    });
+    placeTags.push([place, tag]);
+    return place;
+  };
+  /** Each place of a partition, and its tag. */
+  const placeTags: [string, number][] = [];
   const ids = new Map(take("event ids", () => [hash(), place("place")] as const));
   const heads = take("streams", () => ({
     hash: hash(),
@@ -105,7 +114,7 @@ export function walkRun(bytes: Uint8Array, secret: Uint8Array): WalkedRun {
     firstSequence: walk.number(8, "first sequence"),
     start: walk.number(8, "index of its first place"),
   }));
-  const partitionPlaces = take("places of partitions", () => place("place"));
+  const partitionPlaces = take("places of partitions", taggedPlace);
   const positions = take("places of positions", (index) => place(`position ${from + index}`));
   const order = take("order of streams", () => walk.number(8, "a stream begins at position"));
   const times = take("times", () => ({
@@ -153,6 +162,11 @@ export function walkRun(bytes: Uint8Array, secret: Uint8Array): WalkedRun {
       return [head.hash, facts] as const;
     }),
   );
+  for (const [place, tag] of placeTags) {
+    const stream = [...streams.values()].find(({ places }) => places.includes(place));
+    const expected = Math.floor((stream?.hash16 ?? 0) / partitionCount) % 2_048;
+    if (tag !== expected) throw new Error(`the tag of ${place} is ${tag} and not ${expected}`);
+  }
   return {
     lines: walk.lines,
     from,
@@ -188,6 +202,13 @@ function hex(bytes: Uint8Array): string {
 function placeOf(bytes: Uint8Array): string {
   const place = Buffer.from(bytes).readBigUInt64LE();
   return `${(place >> 16n) * 8n}/${place & 0xffffn}`;
+}
+
+function taggedPlaceOf(bytes: Uint8Array): [string, number] {
+  const place = Buffer.from(bytes).readBigUInt64LE();
+  const untaggedPlace = Buffer.alloc(8);
+  untaggedPlace.writeBigUInt64LE(untagged(place));
+  return [placeOf(untaggedPlace), tagOf(place)];
 }
 
 /** The bits that a hash sets in its block: seven times nine bits of its lowest 32 and its third 32. */
