@@ -85,6 +85,7 @@ export function directMemory(size: number): Uint8Array<ArrayBuffer> {
 }
 
 const LOCK_EXCLUSIVE_NONBLOCKING = 2 | 4; // LOCK_EX | LOCK_NB, flock(2)
+const LOCK_UNLOCK = 8; // LOCK_UN
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
@@ -210,7 +211,11 @@ export const systemDisk: Disk = {
       fs.closeSync(descriptor);
       return null;
     }
-    return () => fs.closeSync(descriptor); // closing the last descriptor releases the lock
+    return () => {
+      // Closing would do it, but for a program that this process is just starting in another thread: it has all descriptors for a moment.
+      flock(descriptor, LOCK_UNLOCK);
+      fs.closeSync(descriptor);
+    };
   },
 };
 

@@ -92,7 +92,7 @@ test(`an index that is gone is made again, merged many at once, and read at once
   const all = eventsOf(store);
   await store.stop();
   open = null;
-  expect(verify(folder)).toMatchObject({ isRight: true });
+  expect(verify(folder)).toEqual({ isRight: true, lines: expect.any(String) });
   expected = all;
 });
 
