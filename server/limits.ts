@@ -77,8 +77,11 @@ export const STREAMS_LISTED_MAX = 10_000;
 export const STREAMS_LISTED_DEFAULT = 100;
 /** Work that a read does in one turn, milliseconds. Above: it goes on in a later one, others are served between. */
 export const SLICE_MS = 1;
-/** Events of a scan without a filter that are written in one go. Above: it is done in turns like others. */
+/** Events of a scan without a filter that are written in one go: each may lie in a block of its own. Above: it is done in slices. */
 export const SCAN_AT_ONCE_MAX = 128;
+/** The same by position, where one block has many, and the bytes of the log that they take. */
+export const LOG_SCAN_AT_ONCE_MAX = 1_024;
+export const LOG_SCAN_AT_ONCE_BYTES_MAX = 512 * KiB;
 /** What a thread reads of the log for a walk that begins, and for one that goes on. Above: its next stretch. */
 export const READ_AHEAD_BYTES_MIN = 128 * KiB;
 export const READ_AHEAD_BYTES_MAX = 512 * KiB;

@@ -61,7 +61,7 @@ export { APPEND_REPLY_MAX, appendReply, transactionReply, transactionReplyMax };
 export { ANSWER_WRITE_MAX, answerWriteInRow, eventWrite, eventWriteMax } from "./encoding";
 export { jsonEmbeds, jsonSpaceEnd, jsonStringEnd, jsonUnescape, jsonValueEnd } from "./json-read";
 export {
-  asOfOpen, asOfSearch, findEvent, partitionSequence, partitionSequenceFrom, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
+  asOfOpen, asOfSearch, findEvent, partitionSequence, partitionSequenceFrom, scanLogBytes, scanNext, scanOpenLog, scanOpenPartition, scanOpenStream,
   scanPositions, scanTakeAll, scanTakeMatching, showEvent, showFound, streamKeyOf, streamVersion, streamVersionFrom, streamsCursor,
   streamsOpen, streamsRun,
 } from "./scan";

@@ -246,6 +246,15 @@ function openIndexes(low: u64, end: u64, count: f64, isReverse: bool): void {
   }
 }
 
+/** Bytes of the log between the first event and the last of a scan of positions, as far as COUNT goes. */
+export function scanLogBytes(): f64 {
+  assert(scanKind == OF_LOG && !inPieces);
+  if (scanAt == scanStop) return 0;
+  const first = placeOffset(placeOf(<u64>scanAt));
+  const last = placeOffset(placeOf(<u64>(scanStop - scanStep)));
+  return <f64>(max(first, last) - min(first, last));
+}
+
 /** Shows the scan's next event. */
 @inline function showNext(): i32 {
   return inPieces ? showPlace(piecesPlace(<u64>scanAt)) : show(<u64>scanAt);

@@ -17,7 +17,7 @@ import {
   parseReadOptions,
   type RangeRequest,
 } from "./read-options.ts";
-import { isShort, type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
+import { isShortLog, type RunningScan, scanOrWait, scanParts } from "./scan-reply.ts";
 
 interface ElogRequest extends RangeRequest {
   readonly withNext: true;
@@ -46,7 +46,7 @@ export const elog: Command<ElogRequest, RunningScan> = {
   run(request, { store, session }) {
     if (request.filter === null && request.blockMs === null) {
       store.openLogScan(request);
-      if (isShort(store)) return request;
+      if (isShortLog(store)) return request;
     }
     const encoding = respEncoding(session.protocol, true);
     return scanOrWait(store, { kind: "log" }, request, encoding);

@@ -9,7 +9,7 @@
 
 import { type Encoding, respEncoding } from "../core/encoding.ts";
 import type { OutputArea } from "../core/output-area.ts";
-import { SCAN_AT_ONCE_MAX } from "../limits.ts";
+import { LOG_SCAN_AT_ONCE_BYTES_MAX, LOG_SCAN_AT_ONCE_MAX, SCAN_AT_ONCE_MAX } from "../limits.ts";
 import type { Reply } from "../resp/reply.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { Filter } from "../store/filter.ts";
@@ -31,9 +31,16 @@ interface SlicedScan {
   readonly withNext: boolean;
 }
 
-/** Whether the scan that the store has open is so short that it is written in one go. */
+/** Whether the scan of a stream or a partition that the store has open is so short that it is written in one go. */
 export function isShort(store: EventStore): boolean {
   return store.scanCount() <= SCAN_AT_ONCE_MAX;
+}
+
+/** The same for one of positions, whose events lie one behind the other. */
+export function isShortLog(store: EventStore): boolean {
+  return (
+    store.scanCount() <= LOG_SCAN_AT_ONCE_MAX && store.scanLogBytes() <= LOG_SCAN_AT_ONCE_BYTES_MAX
+  );
 }
 
 /** A scan with a filter or of many events, or one that waits. Throws AHEAD. */

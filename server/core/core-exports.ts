@@ -102,6 +102,7 @@ export interface CoreExports {
     wanted: number,
     work: number,
   ): number;
+  scanLogBytes(): number;
   scanNext(): number;
   scanPositions(out: number, most: number): number;
   streamVersionFrom(address: number, size: number, key: number, position: number): number;

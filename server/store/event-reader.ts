@@ -144,6 +144,11 @@ export class EventReader {
     return Math.abs(this.core.exports.getScanStop() - this.core.exports.getScanAt());
   }
 
+  /** Bytes of the log that the scan of positions reads if its length allows; those of its last record are not counted. */
+  scanLogBytes(): number {
+    return this.core.exports.scanLogBytes();
+  }
+
   /** Whether the range reaches beyond where COUNT stops. */
   scanHasMore(): boolean {
     return this.core.exports.getScanStop() !== this.core.exports.getScanEnd();
