@@ -193,9 +193,11 @@ export class StoreWorld {
       });
     // A process that ended in a later turn, opening a segment, tells nobody.
     while (!isOver && !this.disk.ended) await nextTurn();
-    if (failure !== null && !this.disk.ended) throw failure;
+    // How it ended says what must be there: a power cut in the midst of a stop is no kill behind it.
+    if (this.disk.ended) return;
+    if (failure !== null) throw failure;
     this.trace.push("stopped");
-    if (!this.disk.ended && !this.faulty) this.ledger.guarantee();
+    if (!this.faulty) this.ledger.guarantee();
     if (this.random.chance(0.5)) this.kill();
     else this.disk.crash();
   }
