@@ -69,7 +69,6 @@ export async function runStage(
   const memory = await subject.memory();
   const store = await subject.figures();
   expectEvents(store, source);
-  const indexBytes = subject.indexBytes();
 
   tell("reads");
   const watched = { stage: index, streams: stage.watched, otherStreams: source.streamCount };
@@ -79,6 +78,7 @@ export async function runStage(
       return subject.indexSettled();
     }),
   );
+  const indexBytes = subject.indexBytes();
 
   tell("restart after SIGTERM");
   await subject.stop();
