@@ -175,7 +175,7 @@ function sumStreams(run: usize): u64 {
   return sum;
 }
 
-@inline function headEntry(run: usize, i: u64): usize {
+@inline export function headEntry(run: usize, i: u64): usize {
   return partPage(run, PART_HEADS, <u32>(i / HEADS_PER_PAGE)) + HEADS_START + <usize>(i % HEADS_PER_PAGE) * HEAD_SIZE;
 }
 

@@ -5,7 +5,8 @@ import {
   active, listedPlace, memtableCount, memtableId, memtableRowAt, memtableRows, memtableStreams, rowPlace, streamAt, streamFirst,
   streamHash, streamHashHigh, streamHashLow, streamList,
 } from "./memtable";
-import { HEADS_PER_PAGE, HEADS_START, HEAD_SIZE, IDS_PER_PAGE, ID_SIZE, PART_HEADS, PART_IDS, PART_PLACES } from "./run-format";
+import { headEntry } from "./digest";
+import { IDS_PER_PAGE, ID_SIZE, PART_HEADS, PART_IDS, PART_PLACES } from "./run-format";
 import { foundCount, foundFirst, foundHash, partEntries, partPage, runAt, runCount, runFindId, runFindStream, runValue } from "./runs";
 
 /** What is found; server/index/run-check.ts has the texts. */
@@ -23,7 +24,7 @@ export function historyCheckRun(index: u32): u32 {
   const heads = partEntries(run, PART_HEADS);
   let start: u64 = 0;
   for (let i: u64 = 0; i < heads; i++) {
-    const entry = partPage(run, PART_HEADS, <u32>(i / HEADS_PER_PAGE)) + HEADS_START + <usize>(i % HEADS_PER_PAGE) * HEAD_SIZE;
+    const entry = headEntry(run, i);
     const count = load<u32>(entry, 12);
     const facts = load<u64>(entry, 16);
     const found = checkStream(index, load<u64>(entry), load<u32>(entry, 8), facts >> 16, <u32>(facts & 0xffff));

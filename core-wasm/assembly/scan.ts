@@ -263,7 +263,7 @@ export function scanLogBytes(): f64 {
 /** The number at which a scan goes on, or -1 where there is nothing more to come of its range. */
 export function scanNext(): f64 {
   if (scanAt == scanEnd) return scanBeyond;
-  if (scanKind == OF_LOG && hasPassed) return <f64>positionOf(piecesPlace(<u64>scanAt));
+  if (scanKind == OF_LOG && hasPassed) keepOrder(<f64>positionOf(piecesPlace(<u64>scanAt)));
   if (scanKind == OF_LOG) return inPieces ? nextExamined : <f64>scanAt;
   return <f64>(scanFirst + scanAt);
 }

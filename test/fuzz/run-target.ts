@@ -113,7 +113,10 @@ function askFiltered(store: EventStore, events: readonly StoredEvent[], isRight:
   named.names.push(Buffer.from("Opened"));
   const inOne = new Filter();
   inOne.setPartitions(Uint8Array.of(0, 1));
+  const key = events[events.length >> 1]?.partitionKey ?? "";
+  const keyed = Object.assign(new Filter(), { key: Buffer.from(key.replaceAll("-", ""), "hex") });
   const filters: [string, Filter, (event: StoredEvent) => boolean][] = [
+    ["KEY", keyed, (event) => event.partitionKey === key],
     ["NAME", named, (event) => event.eventName === "Opened"],
     ["ASOF", Object.assign(new Filter(), { asOf: late }), (event) => event.recordedAt <= late],
     ["SINCE", Object.assign(new Filter(), { since: late }), (event) => event.timestamp >= late],
